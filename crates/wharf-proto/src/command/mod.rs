@@ -1,0 +1,177 @@
+//! Commands: how a line is recognised, and what it means once parsed.
+//!
+//! A line passes three gates, in the order clients depend on: its verb is looked up in the [`CommandTable`]
+//! (500), its argument is required, forbidden or optional (501), and then, once the session has checked the login
+//! (530), [`Command::parse`] turns the argument into a type that cannot be wrong (501, 504, 522). Rights are checked last (550).
+
+mod args;
+mod rows;
+mod table;
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::addr::DataAddress;
+use crate::listing::FactSet;
+use crate::{Secret, Timestamp};
+
+pub use rows::{Argument, Row, Verb};
+pub use table::{CommandTable, TableError};
+
+/// A command whose argument has been understood. Paths are still as the client wrote them, seen from its
+/// working directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the variants are RFC 959's words, described in the command table
+pub enum Command {
+    // Access control
+    User(Box<[u8]>),
+    Pass(Secret),
+    Acct,
+    Rein,
+    Quit,
+    // Directories
+    Cwd(Path),
+    Cdup,
+    Pwd,
+    Mkd(Path),
+    Rmd(Path),
+    // Listings
+    List(ListArgument),
+    Nlst(ListArgument),
+    Mlsd(Path),
+    Mlst(Path),
+    Stat(Option<Path>),
+    // Files
+    Retr(Path),
+    Stor(Path),
+    Appe(Path),
+    Stou(Path),
+    Rest(u64),
+    Rnfr(Path),
+    Rnto(Path),
+    Dele(Path),
+    Size(Path),
+    Mdtm(Path),
+    /// MFMT, and MDTM with a time before the path.
+    SetModified {
+        path: Path,
+        time: Timestamp,
+    },
+    Abor,
+    Allo,
+    // Data connections
+    Port(SocketAddr),
+    Eprt(DataAddress),
+    Pasv,
+    Epsv(EpsvArgument),
+    // Parameters
+    Type(TransferType),
+    Stru,
+    Mode,
+    // Information
+    Feat,
+    OptsMlst(FactSet),
+    OptsUtf8,
+    Help(Option<Box<str>>),
+    Syst,
+    Noop,
+    Clnt(Box<[u8]>),
+    SiteHelp(Option<Box<str>>),
+    SiteChmod {
+        mode: u32,
+        path: Path,
+    },
+    // Security
+    Auth(Mechanism),
+    Ccc,
+    Pbsz,
+    Prot(Protection),
+    /// Known, and answered 502: SMNT, ADAT and the like.
+    Unimplemented,
+    /// A command that an embedder added, by its index in the table.
+    Custom {
+        index: usize,
+        argument: Option<Box<[u8]>>,
+    },
+}
+
+/// A path as the client wrote it; empty when it wrote none.
+pub(crate) type Path = Box<[u8]>;
+
+/// The argument of LIST and NLST. Words before the path that start with `-` are options as of `ls`, which are
+/// ignored, unless a file has that very name: so the path is kept with and without them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListArgument {
+    /// The argument as the client wrote it.
+    pub whole: Path,
+    /// What remains of it behind the options; equal to `whole` when there are none.
+    pub after_options: Path,
+}
+
+impl ListArgument {
+    /// Whether it begins with what looks like options.
+    pub(crate) fn has_options(&self) -> bool {
+        self.whole != self.after_options
+    }
+}
+
+impl Command {
+    /// LIST or NLST, now that it is known whether what looks like options are such, or else part of a name.
+    pub(crate) fn with_options_taken(self, are_options: bool) -> Self {
+        let decided = |argument: ListArgument| {
+            let path = if are_options { argument.after_options } else { argument.whole };
+            ListArgument { whole: path.clone(), after_options: path }
+        };
+        match self {
+            Self::List(argument) => Self::List(decided(argument)),
+            Self::Nlst(argument) => Self::Nlst(decided(argument)),
+            other => other,
+        }
+    }
+}
+
+/// How files are represented on a data connection (RFC 959 §3.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransferType {
+    /// Lines end in CRLF on the wire. What a session starts with.
+    #[default]
+    Ascii,
+    /// Bytes as they are.
+    Binary,
+}
+
+impl fmt::Display for TransferType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ascii => "ASCII",
+            Self::Binary => "Binary",
+        })
+    }
+}
+
+/// The argument of EPSV (RFC 2428 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpsvArgument {
+    /// The family of the control connection.
+    Same,
+    /// `1`.
+    Ipv4,
+    /// `2`.
+    Ipv6,
+    /// `ALL`: from now on no other command may set up a data connection.
+    All,
+}
+
+/// The argument of AUTH in capitals: `TLS`, `TLS-C`, `TLS-P` or `SSL`. They differ in nothing but the name
+/// (RFC 4217 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mechanism(pub &'static str);
+
+/// The argument of PROT that wharf can honour (RFC 4217 §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// `C`: data travel in clear.
+    Clear,
+    /// `P`: data travel under TLS.
+    Private,
+}
