@@ -1,0 +1,46 @@
+//! What a daemon asks of its system before it serves: enough open files, a umask, no signal for a lost connection.
+//!
+//! ```
+//! use wharf_sys::daemon;
+//!
+//! assert!(daemon::raise_open_files_limit()? > 0);
+//! # std::io::Result::Ok(())
+//! ```
+
+use std::io;
+
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
+
+/// Allows as many open files as the hard limit does, and returns that number; each session takes two or three.
+///
+/// # Errors
+///
+/// When the system refuses; the old limit stays.
+pub fn raise_open_files_limit() -> io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    }
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// Makes a write to a connection that is gone an error rather than the end of the process.
+///
+/// Rust programs start this way. One in another language that embeds the server may not.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn ignore_broken_pipe_signal() -> io::Result<()> {
+    // SAFETY: ignoring a signal installs no handler.
+    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Sets the permission bits that new files of this process do not get, and returns those of before.
+pub fn set_umask(mask: u32) -> u32 {
+    let before = umask(Mode::from_raw_mode((mask & 0o777) as _));
+    #[allow(clippy::useless_conversion, reason = "modes have 16 bits on some systems")]
+    before.as_raw_mode().into()
+}
