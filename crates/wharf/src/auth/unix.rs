@@ -1,0 +1,164 @@
+//! The accounts of a Unix system.
+
+mod builder;
+mod passwords;
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use wharf_proto::Secret;
+use wharf_sys::users::{self, Account};
+
+pub use self::builder::UnixUsersBuilder;
+use self::passwords::Passwords;
+use super::even_pace::EvenPace;
+use super::password::in_turn;
+use super::system_users::{Accounts, Found, Policy, Power, Shell};
+use super::virtual_user::ANONYMOUS;
+use super::{AuthError, Authorizer, Login, User};
+
+/// The accounts of the system, checked through PAM. Each user works with the own user id and groups, and
+/// `anonymous`, where that is allowed, with those of one account.
+///
+/// ```no_run
+/// use wharf::Server;
+/// use wharf::auth::{Letters, UnixUsers, UserOverride};
+///
+/// # async fn run() -> wharf::Result<()> {
+/// let matt = UserOverride::new("matt").password("foo").permissions(Letters::READ_ONLY);
+/// let users = UnixUsers::builder().rejected_users(["jay"]).override_user(matt).build()?;
+/// Server::builder(users).bind("0.0.0.0:21").await?.serve().await
+/// # }
+/// ```
+///
+/// # Who gets in
+/// Whoever the lists, the login shell (`/etc/shells`) and PAM let in. An account with user id 0 has to be in
+/// `allowed_users` by name. Names are exact: an account that the name service knows under another spelling is refused.
+///
+/// A password that an override gives takes the place of the system's, a locked one included. The account is still asked
+/// for: one that has expired is refused.
+///
+/// Passwords are checked on the blocking pool, a few at a time, and all refusals take the same time.
+#[derive(Clone)]
+#[doc(alias = "UnixAuthorizer")]
+pub struct UnixUsers(Arc<Inner>);
+
+struct Inner {
+    policy: Policy,
+    accounts: SystemAccounts,
+    passwords: Passwords,
+    pace: EvenPace,
+}
+
+/// The accounts that the name service knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SystemAccounts {
+    WithValidShell,
+    WhateverTheShell,
+}
+
+impl UnixUsers {
+    /// Begins with all accounts that have a valid shell, and all permissions.
+    pub fn builder() -> UnixUsersBuilder {
+        UnixUsersBuilder::default()
+    }
+}
+
+impl Authorizer for UnixUsers {
+    async fn authenticate(&self, login: Login<'_>) -> Result<User, AuthError> {
+        let since = Instant::now();
+        let (users, name, password) = (self.clone(), login.user.to_owned(), login.password.clone());
+        let peer = login.peer.ip();
+        let checked = in_turn(move || users.0.check(&name, &password, peer)).await;
+        let outcome = checked.unwrap_or_else(|| Err(AuthError::Unavailable("the check failed".into())));
+        if outcome.is_err() {
+            self.0.pace.hold_back(since).await;
+        }
+        outcome
+    }
+}
+
+impl Inner {
+    /// Blocks: on the name service, on PAM, and for as long as a hash takes.
+    fn check(&self, name: &str, password: &Secret, peer: IpAddr) -> Result<User, AuthError> {
+        if name == ANONYMOUS {
+            let account = self.policy.anonymous_user.as_deref().ok_or(AuthError::NoAnonymous)?;
+            let account = account_of(account)?.ok_or_else(|| not_allowed(account, "the account is gone"))?;
+            return self.user(ANONYMOUS, ANONYMOUS, &account);
+        }
+        let account = account_of(name)?.ok_or(AuthError::Refused)?;
+        let found = self.accounts.judge(&account, name).map_err(unavailable)?;
+        self.policy.admit(&found).map_err(|reason| not_allowed(name, reason))?;
+        if found.shell == Shell::Invalid {
+            return Err(not_allowed(name, "the login shell is not valid (require_valid_shell)"));
+        }
+        match self.policy.overridden(&found.key).and_then(|one| one.password.as_ref()) {
+            Some(hash) if !hash.verify(password) => return Err(AuthError::Refused),
+            Some(_) => self.passwords.check_account(name, peer)?,
+            None => self.passwords.check(name, password, peer)?,
+        }
+        self.user(name, &found.key, &account)
+    }
+
+    fn user(&self, name: &str, key: &str, account: &Account) -> Result<User, AuthError> {
+        let identity = account.identity().map_err(unavailable)?;
+        let home = self.policy.overridden(key).and_then(|one| one.home.as_deref()).unwrap_or(&account.home);
+        // With the user's rights, which may be the only ones that a home on another host knows.
+        let entered = identity.enter().map_err(unavailable)?;
+        let real = real_directory(home);
+        drop(entered);
+        let home =
+            real.map_err(|error| not_allowed(name, format!("the home {}: {error}", home.display())))?;
+        Ok(self.policy.user(name, key, home, identity))
+    }
+}
+
+fn real_directory(path: &Path) -> io::Result<std::path::PathBuf> {
+    let real = path.canonicalize()?;
+    if real.is_dir() { Ok(real) } else { Err(io::ErrorKind::NotADirectory.into()) }
+}
+
+impl Accounts for SystemAccounts {
+    fn find(&self, name: &str) -> io::Result<Option<Found>> {
+        exact_account(name)?.map(|account| self.judge(&account, name)).transpose()
+    }
+}
+
+impl SystemAccounts {
+    fn judge(self, account: &Account, name: &str) -> io::Result<Found> {
+        let valid = self == Self::WhateverTheShell || users::valid_shells()?.is_valid(&account.shell);
+        Ok(Found {
+            key: name.to_owned(),
+            home: Some(account.home.clone()),
+            shell: if valid { Shell::Valid } else { Shell::Invalid },
+            power: if account.uid == 0 { Power::Superuser } else { Power::Ordinary },
+        })
+    }
+}
+
+/// The account that is called just so.
+fn exact_account(name: &str) -> io::Result<Option<Account>> {
+    Ok(users::account_by_name(name)?.filter(|account| account.name == name))
+}
+
+fn account_of(name: &str) -> Result<Option<Account>, AuthError> {
+    exact_account(name).map_err(unavailable)
+}
+
+fn unavailable(error: io::Error) -> AuthError {
+    AuthError::Unavailable(error.into())
+}
+
+fn not_allowed(name: &str, reason: impl fmt::Display) -> AuthError {
+    AuthError::NotAllowed(format!("{name}: {reason}").into())
+}
+
+impl fmt::Debug for UnixUsers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnixUsers").field("passwords", &self.0.passwords).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,127 @@
+//! Setting up the accounts of a Unix system.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use wharf_proto::Letters;
+use wharf_sys::Identity;
+use wharf_sys::pam::Service;
+
+use super::super::system_users::Options;
+use super::super::{SystemUsersError, UserOverride};
+use super::passwords::Passwords;
+use super::{EvenPace, Inner, SystemAccounts, UnixUsers};
+
+/// The service name under which PAM is asked when nobody names another.
+const PAM_SERVICE: &str = "wharf";
+
+/// The user and group that are nobody's, to try whether an identity can be taken on at all.
+const NOBODY: u32 = 65_534;
+
+/// Which accounts of the system may log in, and how.
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct UnixUsersBuilder {
+    options: Options,
+    accounts: SystemAccounts,
+    passwords: Passwords,
+}
+
+impl Default for UnixUsersBuilder {
+    fn default() -> Self {
+        Self {
+            options: Options::default(),
+            accounts: SystemAccounts::WithValidShell,
+            passwords: Passwords::Pam(Service::new(PAM_SERVICE)),
+        }
+    }
+}
+
+impl UnixUsersBuilder {
+    /// Nobody but these may log in.
+    pub fn allowed_users(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.options.allowed_users = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Everybody but these may log in.
+    pub fn rejected_users(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.options.rejected_users = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether users need a login shell that `/etc/shells` lists. They do, if nothing else is said.
+    pub fn require_valid_shell(mut self, required: bool) -> Self {
+        self.accounts =
+            if required { SystemAccounts::WithValidShell } else { SystemAccounts::WhateverTheShell };
+        self
+    }
+
+    /// The account that `anonymous` works as, without a password, and looking and fetching only (`elr`) unless an override
+    /// of `anonymous` says more.
+    pub fn anonymous_user(mut self, name: impl Into<String>) -> Self {
+        self.options.anonymous_user = Some(name.into());
+        self
+    }
+
+    /// What all users may do, on top of what the system lets them. Everything, if nothing else is said.
+    #[doc(alias = "global_perm")]
+    pub fn permissions(mut self, letters: Letters) -> Self {
+        self.options.permissions = letters;
+        self
+    }
+
+    /// The text of the 230.
+    #[doc(alias = "msg_login")]
+    pub fn login_message(mut self, text: impl Into<Arc<str>>) -> Self {
+        self.options.login_message = Some(text.into());
+        self
+    }
+
+    /// The text of the 221.
+    #[doc(alias = "msg_quit")]
+    pub fn quit_message(mut self, text: impl Into<Arc<str>>) -> Self {
+        self.options.quit_message = Some(text.into());
+        self
+    }
+
+    /// What is different for one user, or for `anonymous`. A later override of the same user replaces an earlier one whole.
+    pub fn override_user(mut self, one: UserOverride) -> Self {
+        self.options.overrides.push(one);
+        self
+    }
+
+    /// Asks PAM under this service name, a file of `/etc/pam.d`. It is `wharf`, if nothing else is said.
+    pub fn pam_service(mut self, name: impl Into<String>) -> Self {
+        self.passwords = Passwords::Pam(Service::new(name));
+        self
+    }
+
+    /// Checks passwords and expiry dates against `/etc/shadow` and leaves PAM alone.
+    pub fn without_pam(mut self) -> Self {
+        self.passwords = Passwords::Shadow;
+        self
+    }
+
+    /// Checks all of it against the accounts that there are. Asks the name service, so it may block.
+    ///
+    /// # Errors
+    /// When the process cannot take on the rights of others, or the options name what is not there or contradict each other.
+    pub fn build(self) -> Result<UnixUsers, SystemUsersError> {
+        require_rights(&self.passwords).map_err(SystemUsersError::NotPrivileged)?;
+        let Self { options, accounts, passwords } = self;
+        let policy = options.settle(&accounts)?;
+        Ok(UnixUsers(Arc::new(Inner { policy, accounts, passwords, pace: EvenPace::default() })))
+    }
+}
+
+fn require_rights(passwords: &Passwords) -> io::Result<()> {
+    drop(Identity::user(NOBODY, NOBODY, Vec::new()).enter()?);
+    passwords.require_readable()
+}
+
+impl fmt::Debug for UnixUsersBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnixUsersBuilder").field("passwords", &self.passwords).finish_non_exhaustive()
+    }
+}

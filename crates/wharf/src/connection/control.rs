@@ -1,0 +1,190 @@
+//! The control connection's bytes, in clear or under TLS.
+
+use std::io;
+use std::mem::MaybeUninit;
+#[cfg(feature = "tls")]
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+#[cfg(feature = "tls")]
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
+use wharf_proto::{Input, Session};
+
+use super::Parting;
+use crate::data::ControlAlive;
+#[cfg(feature = "tls")]
+use crate::tls::TlsSession;
+
+/// How many bytes are taken from the socket at once.
+const READ_SIZE: usize = 4096;
+
+/// How much of what a leaving client still sends is read, so that its last reply is not lost to a reset.
+const LINGERING_READS: usize = 64;
+
+/// A control connection.
+pub(super) enum Control {
+    /// Shared with the upload that wants to know whether the client is still there.
+    Plain(Arc<TcpStream>),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
+    /// After a handshake that failed.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are no handshakes"))]
+    Gone,
+}
+
+/// The control connection is of no more use.
+#[derive(Debug)]
+pub(super) struct Lost;
+
+impl Control {
+    /// Hands what the client sent to `session`. `progress` is what the running transfer has moved, which the session
+    /// may be asked for.
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        session: &mut Session,
+        progress: Option<u64>,
+    ) -> Poll<io::Result<usize>> {
+        let mut space = [0; READ_SIZE];
+        let read = ready!(self.poll_bytes(context, &mut space))?;
+        let bytes = space.get(..read).unwrap_or_default();
+        if !bytes.is_empty() {
+            let now = Instant::now().into_std();
+            if let Some(progress) = progress {
+                session.handle(Input::Progress(progress), now);
+            }
+            session.handle(Input::Bytes(bytes), now);
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_bytes(&mut self, context: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => loop {
+                ready!(stream.poll_read_ready(context))?;
+                match stream.try_read(space) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => return Poll::Ready(read),
+                }
+            },
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => {
+                let mut buffer = tokio::io::ReadBuf::new(space);
+                let read = Pin::new(&mut *stream).poll_read(context, &mut buffer);
+                if stream.get_ref().1.wants_write() {
+                    // TLS's own answer to what was read. Whether it can be sent, the next call tells.
+                    let _ = Pin::new(stream).poll_flush(context);
+                }
+                ready!(read)?;
+                Poll::Ready(Ok(buffer.filled().len()))
+            }
+            Self::Gone => Poll::Ready(Ok(0)),
+        }
+    }
+
+    /// Sends all of `replies` and frees them.
+    pub(super) fn poll_write_all(
+        &mut self,
+        context: &mut Context<'_>,
+        replies: &mut Vec<u8>,
+    ) -> Poll<io::Result<()>> {
+        while !replies.is_empty() {
+            let written = match self {
+                Self::Plain(stream) => {
+                    ready!(stream.poll_write_ready(context))?;
+                    match stream.try_write(replies) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                        written => written?,
+                    }
+                }
+                #[cfg(feature = "tls")]
+                Self::Tls(stream) => ready!(Pin::new(stream).poll_write(context, replies))?,
+                Self::Gone => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            };
+            replies.drain(..written);
+        }
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self {
+            ready!(Pin::new(stream).poll_flush(context))?;
+        }
+        *replies = Vec::new();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Asked when an upload in clear ends: whether the client still holds this connection open, as far as has
+    /// arrived here. Under TLS nobody can look without reading, so the answer is yes.
+    pub(super) fn liveness(&self) -> ControlAlive {
+        match self {
+            Self::Plain(stream) => {
+                let stream = Arc::clone(stream);
+                Box::new(move || {
+                    let looked = SockRef::from(&*stream).peek(&mut [MaybeUninit::uninit()]);
+                    matches!(&looked, Ok(1..))
+                        || looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+                })
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => Box::new(|| true),
+            Self::Gone => Box::new(|| false),
+        }
+    }
+
+    /// Puts the connection under TLS; answers the subject of the client's certificate.
+    #[cfg(feature = "tls")]
+    pub(super) async fn upgrade(
+        &mut self,
+        tls: &TlsSession,
+        patience: Duration,
+    ) -> io::Result<Option<Arc<str>>> {
+        let gone = || io::Error::from(io::ErrorKind::NotConnected);
+        let Self::Plain(stream) = std::mem::replace(self, Self::Gone) else { return Err(gone()) };
+        // Nobody shares it: there is no AUTH during a transfer.
+        let stream = Arc::into_inner(stream).ok_or_else(gone)?;
+        let secured = tls.accept_control(stream, patience).await?;
+        *self = Self::Tls(Box::new(secured.stream));
+        Ok(secured.certificate)
+    }
+
+    /// Says goodbye: sends what TLS wants sent, then reads on for a little, because closing a socket with unread
+    /// bytes resets it and may take the last reply with it. A client that expects to be left, and has said no more, is
+    /// left at once.
+    pub(super) async fn close(self, parting: Parting) {
+        match self {
+            Self::Plain(stream) => {
+                if let Some(mut stream) = Arc::into_inner(stream)
+                    && (parting == Parting::Unexpected || !is_silent(&stream))
+                {
+                    linger(&mut stream).await;
+                }
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(mut stream) => linger(stream.as_mut()).await,
+            Self::Gone => {}
+        }
+    }
+}
+
+/// Whether nothing that the client has sent waits to be read.
+fn is_silent(stream: &TcpStream) -> bool {
+    stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Closes our side, then reads until the client has closed its own or has said too much.
+pub(crate) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut space = [0; 1024];
+    for _ in 0..LINGERING_READS {
+        if !matches!(stream.read(&mut space).await, Ok(1..)) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A transfer whose data connection goes under TLS first (RFC 4217 §7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use wharf_proto::{Cause, Direction, Ending, TransferEnd};
+
+use crate::data::{self, DataStream, Job, Opened, Progress};
+use crate::events::{ReuseRecord, SessionInfo, TracingLog};
+use crate::tls::{LONGEST_HANDSHAKE, NewTicket, SessionReuse, TlsSession};
+
+/// What a transfer under TLS needs besides the transfer.
+pub(super) struct Securing {
+    pub(super) tls: TlsSession,
+    pub(super) stream: TcpStream,
+    pub(super) log: TracingLog,
+    pub(super) info: Arc<SessionInfo>,
+}
+
+/// Shakes hands, then moves the bytes; or says why not, and finishes an upload all the same. `job` makes the
+/// transfer of the secured connection.
+pub(super) async fn run(
+    securing: Securing,
+    direction: Direction,
+    timeout: Duration,
+    progress: Arc<Progress>,
+    opened: Opened,
+    job: impl FnOnce(DataStream, Opened) -> Job,
+) -> TransferEnd {
+    let begun = Instant::now();
+    let secured = tokio::select! {
+        biased;
+        cause = progress.stopped() => Err(cause),
+        secured = shake_hands(securing, direction, timeout) => secured,
+    };
+    let cause = match secured {
+        Ok(stream) => return data::run(job(stream, opened)).await,
+        Err(cause) => cause,
+    };
+    if let Opened::Sink(sink) = opened {
+        // Nothing came. That discarding it may fail too changes nothing for the client.
+        let _ = sink.finish(Ending::Aborted).await;
+    }
+    TransferEnd { ending: Ending::Aborted, cause: Some(cause), bytes: 0, elapsed: begun.elapsed() }
+}
+
+async fn shake_hands(
+    securing: Securing,
+    direction: Direction,
+    timeout: Duration,
+) -> Result<DataStream, Cause> {
+    let Securing { tls, stream, log, info } = securing;
+    let ticket = match direction {
+        Direction::Receive => NewTicket::None,
+        Direction::Send | Direction::List => NewTicket::One,
+    };
+    let patience = if timeout.is_zero() { LONGEST_HANDSHAKE } else { timeout };
+    let secured = tls.accept_data(stream, ticket, patience).await.map_err(|error| {
+        log.data_handshake_failed(&info, &error);
+        let late = error.kind() == std::io::ErrorKind::TimedOut;
+        if late { Cause::Timeout } else { Cause::TlsHandshake }
+    })?;
+    let (policy, resumed) = (tls.policy().session_reuse, secured.resumed);
+    let refused = policy == SessionReuse::Require && !resumed;
+    if policy != SessionReuse::Off {
+        let record = ReuseRecord { resumed, refused, first: tls.is_first(resumed), version: secured.version };
+        log.session_reuse(&info, &record);
+    }
+    if refused {
+        return Err(Cause::TlsNotResumed);
+    }
+    Ok(DataStream::Tls(Box::new(secured.stream)))
+}

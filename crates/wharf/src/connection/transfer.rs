@@ -1,0 +1,245 @@
+//! The data connection of a session, and the transfer that uses it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use wharf_proto::{Cause, DataFailure, Direction, Ending, Input, TransferEnd, TransferPlan, VPath};
+
+use super::Connection;
+#[cfg(feature = "tls")]
+use super::secured::{self, Securing};
+use crate::BoxFuture;
+use crate::data::{self, DataStream, Job, Opened, Pace, PassiveListener, Progress, Proof};
+use crate::events::{SessionInfo, Transfer};
+use crate::fs::Sink;
+#[cfg(feature = "tls")]
+use crate::tls::CloseNotify;
+
+/// The data connection, or the way to it.
+pub(super) enum Channel {
+    None,
+    /// PASV, EPSV: the client is awaited.
+    Listening(Box<PassiveListener>),
+    /// PORT, EPRT: the client is being connected to.
+    Connecting(BoxFuture<'static, io::Result<TcpStream>>),
+    /// It is there, and no transfer uses it. It is watched until the client says something or closes. `broken`: that was
+    /// a reset, which the system tells only once.
+    Open {
+        stream: TcpStream,
+        watched: bool,
+        broken: bool,
+    },
+}
+
+/// What became of a [`Channel`].
+pub(super) enum ChannelEvent {
+    Opened,
+    HalfClosed,
+    Failed(DataFailure, io::Error),
+}
+
+/// What an operation opened for a transfer, which begins when there is a data connection.
+pub(super) struct Prepared {
+    pub(super) verb: &'static str,
+    pub(super) path: VPath,
+    pub(super) local_path: Option<PathBuf>,
+    pub(super) opened: Opened,
+}
+
+/// A transfer that moves bytes.
+pub(super) struct Running {
+    end: BoxFuture<'static, TransferEnd>,
+    progress: Arc<Progress>,
+    /// The session as it was when the transfer began: its user may be gone when it ends.
+    info: Arc<SessionInfo>,
+    plan: TransferPlan,
+    verb: &'static str,
+    path: VPath,
+    local_path: Option<PathBuf>,
+}
+
+impl Running {
+    /// How many bytes have moved.
+    pub(super) fn bytes(&self) -> u64 {
+        self.progress.bytes()
+    }
+}
+
+/// Waits for the transfer to end; for ever, if there is none.
+pub(super) fn poll_ended(
+    transfer: &mut Option<Box<Running>>,
+    context: &mut Context<'_>,
+) -> Poll<TransferEnd> {
+    transfer.as_mut().map_or(Poll::Pending, |running| running.end.as_mut().poll(context))
+}
+
+impl Channel {
+    /// Waits until something becomes of it; for ever, if nothing can.
+    pub(super) fn poll_moved(&mut self, context: &mut Context<'_>) -> Poll<ChannelEvent> {
+        let (opened, failure) = match self {
+            Self::None | Self::Open { watched: false, .. } => return Poll::Pending,
+            Self::Listening(listener) => (ready!(listener.poll_accept(context)), DataFailure::Listen),
+            Self::Connecting(connecting) => (ready!(connecting.as_mut().poll(context)), DataFailure::Connect),
+            Self::Open { stream, watched, broken } => {
+                let waiting = ready!(stream.poll_peek(context, &mut ReadBuf::new(&mut [0])));
+                *watched = false;
+                *broken = waiting.is_err();
+                // Bytes that come before the command are left in the socket: they belong to the upload.
+                return if matches!(waiting, Ok(1..)) {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(ChannelEvent::HalfClosed)
+                };
+            }
+        };
+        let (channel, event) = match opened {
+            Ok(stream) => (Self::Open { stream, watched: true, broken: false }, ChannelEvent::Opened),
+            Err(error) => (Self::None, ChannelEvent::Failed(failure, error)),
+        };
+        *self = channel;
+        Poll::Ready(event)
+    }
+}
+
+impl Connection {
+    /// PASV, EPSV.
+    pub(super) fn listen(&mut self) {
+        let shared = &self.shared;
+        let (local, remote) = (self.info.local.ip(), self.info.peer.ip());
+        let client = if shared.settings.active.permit_foreign_addresses { None } else { Some(remote) };
+        let input = match PassiveListener::open(local, &shared.passive_ports, client) {
+            Ok(listener) => {
+                let (address, port) = shared.masquerade.advertised(local, remote, listener.port());
+                self.advertised = address;
+                self.channel = Channel::Listening(Box::new(listener));
+                Input::Listening { port, address }
+            }
+            Err(failure) => {
+                shared.log.data_failed(&self.info, failure, None);
+                Input::DataFailed(failure)
+            }
+        };
+        self.tell(input);
+    }
+
+    /// PORT, EPRT.
+    pub(super) fn connect(&mut self, target: SocketAddr) {
+        let local = self.info.local.ip();
+        self.channel = Channel::Connecting(Box::pin(data::connect(local, target)));
+    }
+
+    pub(super) fn channel_moved(&mut self, event: ChannelEvent) {
+        self.tell(match event {
+            ChannelEvent::Opened => Input::DataOpened,
+            ChannelEvent::HalfClosed => Input::DataHalfClosed,
+            ChannelEvent::Failed(failure, error) => {
+                self.shared.log.data_failed(&self.info, failure, Some(&error));
+                Input::DataFailed(failure)
+            }
+        });
+    }
+
+    /// Brings together what was opened and the data connection.
+    pub(super) fn start_transfer(&mut self, plan: TransferPlan) {
+        let channel = std::mem::replace(&mut self.channel, Channel::None);
+        // The session asks for a transfer only when both are there.
+        let (Channel::Open { stream, broken, .. }, Some(prepared)) = (channel, self.prepared.take()) else {
+            return;
+        };
+        let progress = Arc::new(Progress::default());
+        let Prepared { verb, path, local_path, opened } = *prepared;
+        let proof = self.proof(broken);
+        let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof);
+        let info = Arc::clone(&self.info);
+        self.transfer = Some(Box::new(Running { end, progress, info, plan, verb, path, local_path }));
+    }
+
+    /// The transfer as a future.
+    fn moving(
+        &self,
+        plan: TransferPlan,
+        stream: TcpStream,
+        opened: Opened,
+        progress: Arc<Progress>,
+        proof: Proof,
+    ) -> BoxFuture<'static, TransferEnd> {
+        let data_timeout = self.shared.settings.limits.data_timeout;
+        let pace = self.rate(plan.direction).map(Pace::new);
+        #[cfg(feature = "tls")]
+        let watched = Arc::clone(&progress);
+        let job = move |stream, opened| Job { plan, stream, opened, progress, pace, data_timeout, proof };
+        #[cfg(feature = "tls")]
+        if plan.protected
+            && let Some(tls) = &self.tls
+        {
+            let securing =
+                Securing { tls: tls.clone(), stream, log: self.shared.log, info: Arc::clone(&self.info) };
+            return Box::pin(secured::run(securing, plan.direction, data_timeout, watched, opened, job));
+        }
+        Box::pin(data::run(job(DataStream::from(stream), opened)))
+    }
+
+    /// What is asked of an upload before it counts as whole.
+    fn proof(&self, broken: bool) -> Proof {
+        #[cfg(feature = "tls")]
+        let close_notify =
+            self.tls.as_ref().is_some_and(|tls| tls.policy().close_notify == CloseNotify::Require);
+        #[cfg(not(feature = "tls"))]
+        let close_notify = false;
+        Proof { broken, control_alive: self.control.liveness(), close_notify }
+    }
+
+    pub(super) fn abort_transfer(&mut self, cause: Cause) {
+        if let Some(running) = &self.transfer {
+            running.progress.stop(cause);
+        }
+    }
+
+    /// Tells the session, whose reply goes out first, then callbacks and logs.
+    pub(super) async fn transfer_ended(&mut self, end: TransferEnd) {
+        let Some(running) = self.transfer.take() else { return };
+        let Running { info, plan, verb, path, local_path, .. } = *running;
+        let file = Transfer {
+            verb,
+            path,
+            local_path,
+            direction: plan.direction,
+            transfer_type: plan.transfer_type,
+            ending: end.ending,
+            cause: end.cause,
+            completed: end.ending != Ending::Aborted,
+            bytes: end.bytes,
+            elapsed: end.elapsed,
+            protected: plan.protected,
+        };
+        self.tell(Input::TransferEnded(end));
+        self.obey_all().await;
+        self.flush_once().await;
+        self.report_transfer(&info, &file).await;
+    }
+
+    /// Gives up what was opened: its transfer will not take place.
+    pub(super) async fn drop_prepared(&mut self) {
+        if let Some(prepared) = self.prepared.take()
+            && let Opened::Sink(sink) = prepared.opened
+            && let Err(error) = Sink::finish(sink, Ending::Aborted).await
+        {
+            self.shared.log.file_error(&self.info, &error);
+        }
+    }
+
+    fn rate(&self, direction: Direction) -> Option<std::num::NonZeroU64> {
+        let limits = &self.shared.settings.limits;
+        let user = self.login.as_ref().map(|login| login.user.limits).unwrap_or_default();
+        match direction {
+            Direction::Receive => user.upload_rate.or(limits.upload_rate),
+            Direction::Send => user.download_rate.or(limits.download_rate),
+            Direction::List => None,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Local files over connections in clear: the kernel moves the bytes, and none of them passes through this process.
+//!
+//! Sending is `sendfile` on the worker, for pages that are in memory. Receiving is `splice` from the socket through a
+//! pipe into the file on the blocking pool, where a slow disk stops only its own transfer; a hop lasts while bytes keep
+//! coming and never waits long for a peer, so that slow peers do not take the pool's threads.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::buffer::Buffer;
+use super::progress::Progress;
+use super::reader::Reader;
+use super::upload::OpenFile;
+use crate::fs::FsResult;
+
+/// What one call moves at most, in bytes. Pipes may not be larger without privileges.
+const PIECE: usize = 1024 * 1024;
+
+/// What one hop to the blocking pool moves at most, in bytes: others wait for threads, too.
+const HOP: usize = 16 * PIECE;
+
+/// How long a hop waits for the peer to go on before it gives the thread back.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000 };
+
+/// What one attempt to send did.
+pub(super) enum Sent {
+    /// This many bytes went; none at the end of the file.
+    Bytes(usize),
+    /// The socket takes no more at the moment.
+    Full,
+    /// `sendfile` does not work with this file.
+    Unsupported,
+}
+
+/// Sends up to `count` bytes from where `reader` is, without waiting for anything.
+///
+/// # Errors
+/// What the socket or the file says.
+pub(super) fn send(socket: &TcpStream, reader: &mut Reader, count: usize) -> io::Result<Sent> {
+    let (file, offset) = reader.position();
+    let sent = socket.try_io(Interest::WRITABLE, || {
+        rustix::fs::sendfile(socket, file, Some(offset), count).map_err(io::Error::from)
+    });
+    match sent {
+        Ok(count) => Ok(Sent::Bytes(count)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Sent::Full),
+        Err(error) if matches!(errno(&error), Some(Errno::INVAL | Errno::NOSYS)) => Ok(Sent::Unsupported),
+        Err(error) => Err(error),
+    }
+}
+
+/// Why a hop that received came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// This many bytes came in; no more have arrived yet, or it is for others to have a turn.
+    Bytes(usize),
+    /// The peer sent FIN.
+    Fin,
+    /// The peer reset the connection.
+    Reset,
+}
+
+/// How the bytes of one upload get from the socket into the file.
+pub(super) enum Mover {
+    /// The kernel moves them through this pipe, which holds so many bytes.
+    Pipe { out: OwnedFd, into: OwnedFd, size: usize },
+    /// They are read and written: for files that `splice` refuses (opened for appending), and where pipes have run out.
+    Buffer(Buffer),
+}
+
+impl Mover {
+    /// A pipe where there is one to be had.
+    pub(super) fn new() -> Self {
+        match pipe_with(PipeFlags::CLOEXEC) {
+            Ok((out, into)) => {
+                let size = fcntl_setpipe_size(&into, PIECE).unwrap_or(4096);
+                if size < 64 * 1024 { Self::Buffer(Buffer::take()) } else { Self::Pipe { out, into, size } }
+            }
+            Err(_) => Self::Buffer(Buffer::take()),
+        }
+    }
+
+    /// Moves what has arrived and what arrives meanwhile into the file, up to `most` bytes. It may wait for the disk.
+    ///
+    /// # Errors
+    /// What the file says.
+    pub(super) fn receive(
+        &mut self,
+        socket: &Arc<TcpStream>,
+        open: &mut OpenFile,
+        most: usize,
+        progress: &Progress,
+    ) -> FsResult<Received> {
+        let file = open.file()?;
+        let mut moved = 0;
+        while moved < most.min(HOP) && progress.stop_cause().is_none() {
+            let count = match self.take(socket, most - moved) {
+                Ok(0) => return Ok(Received::Fin),
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return Ok(Received::Reset),
+            };
+            progress.add(count);
+            self.put(file, count)?;
+            moved += count;
+        }
+        Ok(Received::Bytes(moved))
+    }
+
+    /// Takes bytes off the socket, with a little patience.
+    fn take(&mut self, socket: &TcpStream, most: usize) -> io::Result<usize> {
+        match socket.try_io(Interest::READABLE, || self.take_now(socket, most)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&PATIENCE))?;
+                self.take_now(socket, most)
+            }
+            done => done,
+        }
+    }
+
+    fn take_now(&mut self, socket: &TcpStream, most: usize) -> io::Result<usize> {
+        match self {
+            Self::Pipe { into, size, .. } => {
+                let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+                Ok(splice(socket, None, into, None, most.min(*size), flags)?)
+            }
+            Self::Buffer(buffer) => {
+                buffer.clear();
+                let count = rustix::net::recv(socket, buffer.spare(most), rustix::net::RecvFlags::empty())?.0;
+                buffer.advance(count);
+                Ok(count)
+            }
+        }
+    }
+
+    /// Puts `count` bytes that were taken into the file.
+    fn put(&mut self, file: &mut File, mut count: usize) -> io::Result<()> {
+        use io::Write;
+        while count > 0 {
+            match self {
+                Self::Buffer(buffer) => return file.write_all(buffer.as_ref()),
+                Self::Pipe { out, .. } => match splice(&*out, None, &*file, None, count, SpliceFlags::MOVE) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(put) => count -= put,
+                    Err(Errno::INTR) => {}
+                    Err(Errno::INVAL) => *self = Self::Buffer(copy_rest(out, file, &mut count)?),
+                    Err(error) => return Err(error.into()),
+                },
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies what is in the pipe, which `splice` would not move.
+fn copy_rest(pipe: &OwnedFd, file: &mut File, count: &mut usize) -> io::Result<Buffer> {
+    use io::Write;
+    let mut buffer = Buffer::take();
+    while *count > 0 {
+        buffer.clear();
+        let read = rustix::io::read(pipe, buffer.spare(*count))?;
+        buffer.advance(read);
+        file.write_all(buffer.as_ref())?;
+        *count -= read;
+    }
+    Ok(buffer)
+}
+
+fn errno(error: &io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw_os_error)
+}

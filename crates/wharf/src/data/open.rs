@@ -1,0 +1,209 @@
+//! Making data connections: a listener that waits for one client, or a connection to it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll, ready};
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tracing::warn;
+use wharf_proto::DataFailure;
+
+use crate::net::{PassivePorts, canonical};
+
+/// One client comes; strangers that come before it are turned away and find room to wait for that.
+const BACKLOG: u32 = 16;
+
+/// A passive listener, for one session.
+#[derive(Debug)]
+pub(crate) struct PassiveListener {
+    listener: TcpListener,
+    port: u16,
+    /// Whom it waits for; `None` is anybody.
+    client: Option<IpAddr>,
+    strangers: u64,
+}
+
+impl PassiveListener {
+    /// Listens on the address `local` that the client reached, on a free one of `ports`, for a connection from
+    /// `client`, or from anybody when that is `None`. Both addresses are canonical.
+    ///
+    /// # Errors
+    /// [`DataFailure::PortsExhausted`] when all of `ports` are taken, [`DataFailure::Listen`] for any other trouble.
+    pub(crate) fn open(
+        local: IpAddr,
+        ports: &PassivePorts,
+        client: Option<IpAddr>,
+    ) -> Result<Self, DataFailure> {
+        let (listener, port) = if ports.is_empty() {
+            listen(local, 0).and_then(with_port).map_err(refused)?
+        } else {
+            first_free(local, ports)?
+        };
+        Ok(Self { listener, port, client, strangers: 0 })
+    }
+
+    /// The port that it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits for the client. Others are turned away and noted in the log: all of the first few, then ever fewer.
+    ///
+    /// # Errors
+    /// What the operating system says, such as having no descriptors left; the listener stays usable.
+    pub(crate) fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        loop {
+            let (stream, from) = ready!(self.listener.poll_accept(context))?;
+            let from = canonical(from);
+            if self.client.is_none_or(|client| client == from.ip()) {
+                return Poll::Ready(Ok(stream));
+            }
+            drop(stream);
+            self.strangers += 1;
+            if self.strangers.is_power_of_two() {
+                warn!(
+                    %from, port = self.port, count = self.strangers,
+                    "data connection from another address than the client's refused (active.permit_foreign_addresses)"
+                );
+            }
+        }
+    }
+}
+
+/// Connects to the client at `remote`, from the address `local` that it reached. Both are canonical. How long that may
+/// take is for the caller to say.
+///
+/// # Errors
+/// What the operating system says when the client is not reached.
+pub(crate) async fn connect(local: IpAddr, remote: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket_for(local)?;
+    socket.bind((local, 0).into())?;
+    socket.connect(remote).await
+}
+
+/// Listens on the first port that nobody else has.
+fn first_free(local: IpAddr, ports: &PassivePorts) -> Result<(TcpListener, u16), DataFailure> {
+    let mut failure = None;
+    for port in ports.shuffled() {
+        match listen(local, port) {
+            Ok(listener) => return Ok((listener, port)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            // One port may be privileged and the next not; all other trouble is the same for each.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => failure = Some(error),
+            Err(error) => return Err(refused(error)),
+        }
+    }
+    Err(failure.map_or_else(
+        || {
+            warn!("all passive ports are in use; widen passive.ports");
+            DataFailure::PortsExhausted
+        },
+        refused,
+    ))
+}
+
+/// Listens on one port.
+///
+/// On Unix a port of the range may be taken again while old connections from it linger in TIME_WAIT, or a small range
+/// would be used up within a minute. Two listeners never share one: the kernel refuses the second `listen`.
+/// Keep-alive probes are not needed on what is accepted: the data timeout ends dead connections.
+fn listen(local: IpAddr, port: u16) -> io::Result<TcpListener> {
+    let socket = socket_for(local)?;
+    if cfg!(unix) && port != 0 {
+        socket.set_reuseaddr(true)?;
+    }
+    socket.bind((local, port).into())?;
+    socket.listen(BACKLOG)
+}
+
+fn socket_for(local: IpAddr) -> io::Result<TcpSocket> {
+    if local.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+}
+
+fn with_port(listener: TcpListener) -> io::Result<(TcpListener, u16)> {
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
+}
+
+fn refused(error: io::Error) -> DataFailure {
+    warn!(%error, "cannot open a passive listener");
+    DataFailure::Listen
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
+    async fn accept(listener: &mut PassiveListener) -> io::Result<TcpStream> {
+        std::future::poll_fn(|context| listener.poll_accept(context)).await
+    }
+
+    /// A range of one port, free a moment ago.
+    fn one_port() -> PassivePorts {
+        let port = std::net::TcpListener::bind((LOCAL, 0)).unwrap().local_addr().unwrap().port();
+        PassivePorts::new(&[port..=port])
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")] // elsewhere 127.0.0.2 is not an address of this machine
+    async fn a_hundred_strangers_do_not_keep_the_client_out() {
+        let mut listener = PassiveListener::open(LOCAL, &PassivePorts::default(), Some(LOCAL)).unwrap();
+        let address = SocketAddr::new(LOCAL, listener.port());
+        let clients = async {
+            for _ in 0..100 {
+                let mut stranger = connect(STRANGER, address).await.unwrap();
+                assert!(matches!(stranger.read(&mut [0]).await, Ok(0) | Err(_)));
+            }
+            connect(LOCAL, address).await.unwrap()
+        };
+        let (accepted, client) = tokio::join!(accept(&mut listener), clients);
+        assert_eq!(accepted.unwrap().peer_addr().unwrap(), client.local_addr().unwrap());
+        assert_eq!(listener.strangers, 100);
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn anybody_may_come_where_that_is_permitted() {
+        let mut listener = PassiveListener::open(LOCAL, &PassivePorts::default(), None).unwrap();
+        let address = SocketAddr::new(LOCAL, listener.port());
+        let (accepted, client) = tokio::join!(accept(&mut listener), connect(STRANGER, address));
+        assert_eq!(accepted.unwrap().peer_addr().unwrap(), client.unwrap().local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn two_sessions_never_share_a_port() {
+        let ports = one_port();
+        let first = PassiveListener::open(LOCAL, &ports, None).unwrap();
+        assert_eq!(PassiveListener::open(LOCAL, &ports, None).unwrap_err(), DataFailure::PortsExhausted);
+        drop(first);
+        assert!(PassiveListener::open(LOCAL, &ports, None).is_ok());
+    }
+
+    #[tokio::test]
+    #[cfg(unix)]
+    async fn a_port_is_free_again_while_its_old_connection_lingers() {
+        let ports = one_port();
+        for _ in 0..3 {
+            let mut listener = PassiveListener::open(LOCAL, &ports, Some(LOCAL)).unwrap();
+            let address = SocketAddr::new(LOCAL, listener.port());
+            let (accepted, client) = tokio::join!(accept(&mut listener), connect(LOCAL, address));
+            // The side that closes first, as in a download, is the one that lingers.
+            drop(accepted.unwrap());
+            assert_eq!(client.unwrap().read(&mut [0]).await.unwrap(), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_listen_is_not_reached() {
+        let ports = one_port();
+        let port = ports.shuffled().next().unwrap();
+        assert!(connect(LOCAL, SocketAddr::new(LOCAL, port)).await.is_err());
+    }
+}

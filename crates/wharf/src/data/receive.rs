@@ -1,0 +1,217 @@
+//! Uploads: a file from the client.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::time::sleep;
+use wharf_proto::{Cause, Ending, FromWire};
+
+use super::buffer::Buffer;
+use super::progress::Watch;
+use super::send::failed;
+use super::stream::{DataStream, PeerEnd};
+use super::upload::Upload;
+use super::{Proof, Route};
+use crate::fs::{FsErrorKind, Sink};
+
+/// How long nothing must come before what has come is written.
+const LULL: Duration = Duration::from_millis(100);
+
+/// Receives all that the client sends, into `sink`, which is finished when this returns.
+pub(super) async fn receive(
+    route: Route,
+    stream: &mut DataStream,
+    sink: Sink,
+    watch: &mut Watch,
+    proof: Proof,
+) -> (Ending, Option<Cause>) {
+    let mut receiver = Receiver {
+        upload: Upload::new(sink),
+        arrived: Buffer::take(),
+        line_ends: (route == Route::Ascii).then(FromWire::default),
+    };
+    let came = receiver.receive_all(route, stream, watch).await;
+    let (ending, cause) = judge(came, watch.progress.stop_cause(), proof);
+    if matches!(came, Ok(PeerEnd::CloseNotify | PeerEnd::BareFin)) {
+        // Our `close_notify`; a client that is gone need not hear it.
+        let _ = watch.wait(stream.shutdown()).await;
+    }
+    match receiver.finish(ending).await {
+        Ok(()) => (ending, cause),
+        Err(_) if ending == Ending::Aborted => (ending, cause),
+        // What publishes proven uploads only has not published this one, and the client is to hear why.
+        Err(Cause::File(FsErrorKind::NotPublished)) if cause == Some(Cause::NoCloseNotify) => {
+            (Ending::Aborted, cause)
+        }
+        Err(error) => (Ending::Aborted, Some(error)),
+    }
+}
+
+/// What an upload is, by how it came to its end.
+fn judge(came: Result<PeerEnd, Cause>, stopped: Option<Cause>, proof: Proof) -> (Ending, Option<Cause>) {
+    match came {
+        Ok(PeerEnd::Fin) if proof.broken => (Ending::Aborted, Some(Cause::Peer)),
+        Ok(PeerEnd::CloseNotify) => (Ending::Complete, None),
+        // A client that is killed closes its control connection as well, and mostly first.
+        Ok(PeerEnd::Fin) if stopped.is_none() && (proof.control_alive)() => (Ending::Complete, None),
+        Ok(PeerEnd::Fin) => (Ending::Unproven, Some(Cause::ControlLost)),
+        Ok(PeerEnd::BareFin) if proof.close_notify => (Ending::Aborted, Some(Cause::NoCloseNotify)),
+        Ok(PeerEnd::BareFin) => (Ending::Unproven, Some(Cause::NoCloseNotify)),
+        Ok(PeerEnd::Reset) => (Ending::Aborted, Some(Cause::Peer)),
+        Err(cause) => (Ending::Aborted, Some(cause)),
+    }
+}
+
+/// What has arrived and is not with the file yet, and the file.
+struct Receiver {
+    upload: Upload,
+    arrived: Buffer,
+    line_ends: Option<FromWire>,
+}
+
+impl Receiver {
+    /// Receives until the peer ends it; what is left in `arrived` then is still to be written.
+    ///
+    /// # Errors
+    /// Why it was given up before.
+    async fn receive_all(
+        &mut self,
+        route: Route,
+        stream: &mut DataStream,
+        watch: &mut Watch,
+    ) -> Result<PeerEnd, Cause> {
+        match self.receive_until_stopped(route, stream, watch).await {
+            Err(Cause::ControlLost) => self.receive_what_is_there(stream, watch).await,
+            done => done,
+        }
+    }
+
+    async fn receive_until_stopped(
+        &mut self,
+        route: Route,
+        stream: &mut DataStream,
+        watch: &mut Watch,
+    ) -> Result<PeerEnd, Cause> {
+        loop {
+            let most = watch.piece(usize::MAX);
+            // A slow client's bytes do not wait for the buffer to fill before others can see them.
+            let holding = !self.arrived.is_empty();
+            let read = tokio::select! {
+                biased;
+                read = watch.wait(stream.read(self.arrived.spare(most))) => read?,
+                () = sleep(LULL), if holding => {
+                    self.pass_on().await?;
+                    continue;
+                }
+            };
+            match read {
+                Ok(count) if count > 0 => {
+                    self.arrived.advance(count);
+                    watch.moved(count).await?;
+                }
+                end => return Ok(stream.peer_end(&end)),
+            }
+            if self.arrived.is_full() {
+                self.pass_on().await?;
+                #[cfg(target_os = "linux")]
+                if let (Route::Kernel, Upload::Local(local), DataStream::Plain(socket)) =
+                    (route, &mut self.upload, &*stream)
+                {
+                    return by_kernel(socket, local, watch).await;
+                }
+            }
+        }
+    }
+
+    /// Receives what the client had sent when its control connection was lost, and nothing that comes later.
+    async fn receive_what_is_there(
+        &mut self,
+        stream: &mut DataStream,
+        watch: &Watch,
+    ) -> Result<PeerEnd, Cause> {
+        loop {
+            if self.arrived.is_full() {
+                self.pass_on().await?;
+            }
+            let Some(read) = read_now(stream, self.arrived.spare(usize::MAX)).await else {
+                return Err(Cause::ControlLost);
+            };
+            match read {
+                Ok(count) if count > 0 => {
+                    self.arrived.advance(count);
+                    watch.progress.add(count);
+                }
+                end => return Ok(stream.peer_end(&end)),
+            }
+        }
+    }
+
+    /// Hands what has arrived to the file.
+    async fn pass_on(&mut self) -> Result<(), Cause> {
+        let arrived = std::mem::replace(&mut self.arrived, Buffer::take());
+        let piece = self.converted(arrived, false);
+        self.upload.write(piece).await.map_err(failed)
+    }
+
+    /// Writes what is left and ends the upload.
+    async fn finish(mut self, ending: Ending) -> Result<(), Cause> {
+        let arrived = std::mem::replace(&mut self.arrived, Vec::new().into());
+        let rest = self.converted(arrived, true);
+        self.upload.finish(rest, ending).await.map_err(failed)
+    }
+
+    fn converted(&mut self, arrived: Buffer, last: bool) -> Buffer {
+        let Some(line_ends) = &mut self.line_ends else {
+            return arrived;
+        };
+        let mut text = Vec::with_capacity(arrived.len() + 1);
+        line_ends.convert(arrived.as_ref(), &mut text);
+        if last {
+            line_ends.finish(&mut text);
+        }
+        text.into()
+    }
+}
+
+/// Has the kernel receive until the peer ends it.
+#[cfg(target_os = "linux")]
+async fn by_kernel(
+    socket: &std::sync::Arc<tokio::net::TcpStream>,
+    local: &mut super::upload::LocalUpload,
+    watch: &mut Watch,
+) -> Result<PeerEnd, Cause> {
+    use std::sync::Arc;
+
+    use super::kernel::{Mover, Received};
+
+    let mut mover = Mover::new();
+    loop {
+        watch.wait(socket.readable()).await?.map_err(|_| Cause::Peer)?;
+        let (socket, progress, most) =
+            (Arc::clone(socket), Arc::clone(&watch.progress), watch.piece(usize::MAX));
+        let hop = local.work(move |open| Ok((mover.receive(&socket, open, most, &progress)?, mover)));
+        let received;
+        (received, mover) = hop.await.map_err(failed)?;
+        match received {
+            Received::Bytes(count) => watch.paced(count).await?,
+            Received::Fin => return Ok(PeerEnd::Fin),
+            Received::Reset => return Ok(PeerEnd::Reset),
+        }
+    }
+}
+
+/// Reads what is there, `None` when nothing is.
+async fn read_now(stream: &mut DataStream, room: &mut [u8]) -> Option<io::Result<usize>> {
+    poll_fn(|context| {
+        let mut buffer = ReadBuf::new(room);
+        Poll::Ready(match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+            Poll::Ready(read) => Some(read.map(|()| buffer.filled().len())),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}

@@ -1,0 +1,91 @@
+//! The end of a download: what 226 may claim.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+use wharf_proto::Cause;
+
+use super::progress::Watch;
+use super::send::broken;
+use super::stream::DataStream;
+
+/// How long the peer's system may go without acknowledging anything before we stop waiting: it has the rest in hand
+/// or is gone, and the kernel goes on delivering either way.
+const ACKNOWLEDGEMENT: Duration = Duration::from_secs(1);
+
+/// How long to wait, when all was acknowledged, for the client to close or reset. Nearly all close at once; one that
+/// waits for the 226 first pays this much, so it is asked only after transfers that take longer than that anyway.
+const FAREWELL: Duration = Duration::from_millis(100);
+
+/// The largest transfer that a client's system acknowledges whole whether or not the client reads it.
+const UNREAD: u64 = 64 * 1024;
+
+/// How often to look whether more was acknowledged: nothing wakes us for that.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Says that nothing follows and finds out whether the client took everything: its system acknowledged all bytes, and
+/// it did not reset the connection over bytes that it never read.
+///
+/// # Errors
+/// [`Cause::Peer`] when it did not; the cause, when the transfer is to end first.
+pub(super) async fn settle(stream: &mut DataStream, watch: &Watch) -> Result<(), Cause> {
+    watch.wait(stream.shutdown()).await?.map_err(broken)?;
+    let socket = stream.socket();
+    watch.wait(acknowledged(socket)).await?.map_err(broken)?;
+    if watch.progress.bytes() > UNREAD {
+        // Silence is as good as FIN.
+        if let Ok(read) = watch.wait(timeout(FAREWELL, closed(socket))).await? {
+            read.map_err(broken)?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the peer's system has acknowledged everything, or has acknowledged nothing for too long.
+async fn acknowledged(socket: &TcpStream) -> io::Result<()> {
+    let mut left = unacknowledged(socket)?;
+    let mut since = Instant::now();
+    let mut open = true;
+    // The last one is our FIN, which may take as long as it likes.
+    while left > 1 && since.elapsed() < ACKNOWLEDGEMENT {
+        tokio::select! {
+            biased;
+            read = closed(socket), if open => { read?; open = false; }
+            () = sleep(LOOK) => {}
+        }
+        let now_left = unacknowledged(socket)?;
+        if now_left < left {
+            (left, since) = (now_left, Instant::now());
+        }
+    }
+    if let Some(error) = socket.take_error()? { Err(error) } else { Ok(()) }
+}
+
+/// Waits for the peer's FIN. What it sends is thrown away: left unread it would turn our close into a reset.
+async fn closed(socket: &TcpStream) -> io::Result<()> {
+    let mut scratch = [0; 1024];
+    loop {
+        socket.readable().await?;
+        match socket.try_read(&mut scratch) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How many bytes the peer's system has not acknowledged yet, our FIN counting as one.
+#[cfg(target_os = "linux")]
+fn unacknowledged(socket: &TcpStream) -> io::Result<u32> {
+    wharf_sys::unacknowledged(socket)
+}
+
+/// Other systems do not say.
+#[cfg(not(target_os = "linux"))]
+fn unacknowledged(_: &TcpStream) -> io::Result<u32> {
+    Ok(0)
+}

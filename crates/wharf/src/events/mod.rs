@@ -1,0 +1,250 @@
+//! What an embedder is told: logins, transfers, connections.
+//!
+//! An [`EventHandler`] has a callback for each. Besides, every server writes its log by [`TracingLog`], and transfers
+//! to an [`XferLog`] if it has one.
+//!
+//! ```
+//! use wharf::Server;
+//! use wharf::auth::VirtualUsers;
+//! use wharf::events::{EventHandler, SessionInfo, Transfer};
+//!
+//! struct Announce;
+//!
+//! impl EventHandler for Announce {
+//!     async fn on_file_received(&self, session: &SessionInfo, file: &Transfer) {
+//!         println!("{} sent {} ({} bytes)", session.peer, file.path, file.bytes);
+//!     }
+//! }
+//!
+//! let server = Server::builder(VirtualUsers::new()).events(Announce);
+//! # drop(server);
+//! ```
+
+mod erased;
+mod log;
+mod xferlog;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use self::erased::DynEventHandler;
+#[cfg(feature = "tls")]
+pub(crate) use self::log::ReuseRecord;
+pub use self::log::TracingLog;
+pub use self::xferlog::XferLog;
+pub use wharf_proto::{Cause, Code, Direction, Ending, TransferType, VPath};
+
+/// Callbacks. All default to nothing; implement those you want.
+///
+/// A callback runs within its session: that session waits for it, no other does.
+#[doc(alias = "FTPHandler")]
+pub trait EventHandler: Send + Sync + 'static {
+    /// A client connected and is within the limits; the banner follows.
+    fn on_connect(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
+        let _ = session;
+        async {}
+    }
+
+    /// The control connection is closed; nothing more comes from this session.
+    fn on_disconnect(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
+        let _ = session;
+        async {}
+    }
+
+    /// A user logged in: `session.user` says who.
+    fn on_login(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
+        let _ = session;
+        async {}
+    }
+
+    /// A login as `user` was refused.
+    fn on_login_failed(&self, session: &SessionInfo, user: &str) -> impl Future<Output = ()> + Send {
+        let _ = (session, user);
+        async {}
+    }
+
+    /// A user left by QUIT, REIN or a new USER; `session.user` still says who. A lost connection is told by
+    /// [`on_disconnect`](Self::on_disconnect) alone.
+    fn on_logout(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
+        let _ = session;
+        async {}
+    }
+
+    /// A command was answered. Passwords are not in it.
+    #[doc(alias = "log_cmd")]
+    fn on_command(&self, session: &SessionInfo, command: &CommandRecord) -> impl Future<Output = ()> + Send {
+        let _ = (session, command);
+        async {}
+    }
+
+    /// A download ended with 226.
+    fn on_file_sent(&self, session: &SessionInfo, file: &Transfer) -> impl Future<Output = ()> + Send {
+        let _ = (session, file);
+        async {}
+    }
+
+    /// An upload ended with 226; the file is closed under its final name.
+    fn on_file_received(&self, session: &SessionInfo, file: &Transfer) -> impl Future<Output = ()> + Send {
+        let _ = (session, file);
+        async {}
+    }
+
+    /// A download ended otherwise; `file.cause` says why.
+    fn on_incomplete_file_sent(
+        &self,
+        session: &SessionInfo,
+        file: &Transfer,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (session, file);
+        async {}
+    }
+
+    /// An upload ended otherwise; `file.cause` says why, `file.local_path` where its part lies.
+    fn on_incomplete_file_received(
+        &self,
+        session: &SessionInfo,
+        file: &Transfer,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (session, file);
+        async {}
+    }
+}
+
+/// No callbacks.
+impl EventHandler for () {}
+
+/// Who a session belongs to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionInfo {
+    /// A number that no other session of this server has.
+    pub id: u64,
+    /// Where the client is.
+    #[doc(alias = "remote_ip")]
+    #[doc(alias = "remote_port")]
+    pub peer: SocketAddr,
+    /// The address of ours that it reached.
+    pub local: SocketAddr,
+    /// The user, once logged in.
+    #[doc(alias = "username")]
+    pub user: Option<Arc<str>>,
+    /// Whether the control connection is under TLS.
+    pub secured: bool,
+    /// The subject of the client certificate that TLS verified, if there was one.
+    pub certificate: Option<Arc<str>>,
+    /// The client software as it calls itself (CLNT), if it does; escaped.
+    pub client: Option<Arc<str>>,
+}
+
+impl SessionInfo {
+    pub(crate) fn new(id: u64, peer: wharf_proto::Peer) -> Self {
+        Self {
+            id,
+            peer: peer.remote,
+            local: peer.local,
+            user: None,
+            secured: false,
+            certificate: None,
+            client: None,
+        }
+    }
+}
+
+/// A file that was sent or received, wholly or in part.
+#[doc(alias = "DTPHandler")]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Transfer {
+    /// The command: RETR, STOR, APPE or STOU.
+    pub verb: &'static str,
+    /// The path as the client sees it.
+    pub path: VPath,
+    /// Where it lies on this machine, if the file system says.
+    pub local_path: Option<std::path::PathBuf>,
+    /// Which way.
+    pub direction: Direction,
+    /// Whether line ends were converted.
+    pub transfer_type: TransferType,
+    /// How it ended.
+    pub ending: Ending,
+    /// Why, unless it is complete.
+    pub cause: Option<Cause>,
+    /// Whether the client was told 226.
+    pub completed: bool,
+    /// Bytes that moved over the data connection.
+    #[doc(alias = "get_transmitted_bytes")]
+    pub bytes: u64,
+    /// From the 125 or 150 to the end.
+    #[doc(alias = "get_elapsed_time")]
+    pub elapsed: Duration,
+    /// Whether the data connection was under TLS.
+    pub protected: bool,
+}
+
+/// A command and its answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CommandRecord {
+    /// The verb as the command table spells it, or what the client wrote, escaped.
+    pub verb: Box<str>,
+    /// The path it was about.
+    pub path: Option<VPath>,
+    /// The code of its last reply.
+    pub code: Code,
+    /// The text of that reply, escaped.
+    pub text: Box<str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session of ann's.
+    pub(super) fn session() -> SessionInfo {
+        SessionInfo {
+            id: 7,
+            peer: SocketAddr::from(([192, 0, 2, 1], 50312)),
+            local: SocketAddr::from(([192, 0, 2, 2], 21)),
+            user: Some("ann".into()),
+            secured: false,
+            certificate: None,
+            client: None,
+        }
+    }
+
+    /// A download that ended well.
+    pub(super) fn transfer() -> Transfer {
+        Transfer {
+            verb: "RETR",
+            path: VPath::parse(b"/a b.txt").unwrap(),
+            local_path: Some("/srv/ann/a b.txt".into()),
+            direction: Direction::Send,
+            transfer_type: TransferType::Binary,
+            ending: Ending::Complete,
+            cause: None,
+            completed: true,
+            bytes: 12,
+            elapsed: Duration::from_millis(3),
+            protected: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn callbacks_are_told_through_the_twin() {
+        struct Announce(std::sync::Mutex<Vec<String>>);
+
+        impl EventHandler for Announce {
+            async fn on_file_sent(&self, session: &SessionInfo, file: &Transfer) {
+                self.0.lock().unwrap().push(format!("{} {}", session.id, file.path));
+            }
+        }
+
+        let announce = Arc::new(Announce(Vec::new().into()));
+        let handler: &dyn DynEventHandler = &*announce;
+        handler.on_connect(&session()).await;
+        handler.on_file_sent(&session(), &transfer()).await;
+        assert_eq!(*announce.0.lock().unwrap(), ["7 /a b.txt"]);
+    }
+}

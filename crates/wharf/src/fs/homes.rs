@@ -1,0 +1,80 @@
+//! The homes of those who are logged in.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use wharf_sys::Identity;
+
+use super::{FsResult, JailedFs, blocking};
+use crate::Uploads;
+use crate::auth::User;
+
+/// Opens the homes of users, and lets sessions in the same home share it: one handle for all of them.
+///
+/// Every login finds its home anew, so a directory that has taken the place of another is served as what it is.
+#[derive(Debug, Default)]
+pub(crate) struct Homes {
+    uploads: Uploads,
+    shared: Mutex<HashMap<Arc<Path>, Weak<JailedFs>>>,
+}
+
+/// From how many homes on those that nobody is in any more are forgotten.
+const MANY: usize = 1_024;
+
+impl Homes {
+    /// Homes with these rules for uploads.
+    pub(crate) fn new(uploads: Uploads) -> Self {
+        Self { uploads, shared: Mutex::default() }
+    }
+
+    /// The files in the home of `user`: at once if the kernel's caches know it, and by a hop to the pool otherwise.
+    pub(crate) async fn open(&self, user: &User) -> FsResult<Arc<JailedFs>> {
+        let found = match JailedFs::open_cached(user) {
+            Ok(found) => found,
+            Err(_) => {
+                let user = user.clone();
+                // `open` takes on the user's identity itself.
+                blocking(&Identity::process(), move || JailedFs::open(&user)).await?
+            }
+        };
+        Ok(self.share(&user.home, found.with_uploads(self.uploads)))
+    }
+
+    /// What another session has of the same home, or else `found`, for the next.
+    fn share(&self, home: &Arc<Path>, found: JailedFs) -> Arc<JailedFs> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = shared.get(home).and_then(Weak::upgrade)
+            && other.is_same(&found)
+        {
+            return other;
+        }
+        if shared.len() >= MANY {
+            shared.retain(|_, home| home.strong_count() > 0);
+        }
+        let found = Arc::new(found);
+        shared.insert(Arc::clone(home), Arc::downgrade(&found));
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sessions_share_a_home_until_it_is_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().canonicalize().unwrap().join("home");
+        let homes = Homes::default();
+        let user = User::new("ann", &home);
+        assert!(homes.open(&user).await.is_err());
+        std::fs::create_dir(&home).unwrap();
+        let first = homes.open(&user).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &homes.open(&user).await.unwrap()));
+        std::fs::rename(&home, directory.path().join("moved")).unwrap();
+        assert!(homes.open(&user).await.is_err());
+        std::fs::create_dir(&home).unwrap();
+        assert!(!Arc::ptr_eq(&first, &homes.open(&user).await.unwrap()));
+    }
+}

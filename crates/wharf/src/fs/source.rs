@@ -1,0 +1,137 @@
+//! What transfers read from and write to.
+
+use std::fmt;
+use std::fs::File;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use wharf_proto::Ending;
+use wharf_sys::Identity;
+
+use super::{FsResult, blocking};
+use crate::BoxFuture;
+
+/// A file that is being read.
+///
+/// `Source::from(file)` reads an open file from its current position and is sent by the kernel where TLS and ASCII
+/// conversion allow; [`Source::stream`] is for everything else.
+pub struct Source(pub(crate) SourceKind);
+
+pub(crate) enum SourceKind {
+    /// A local file, positioned where reading begins.
+    File(File),
+    /// Pieces that come from elsewhere.
+    Stream(Pin<Box<dyn Stream<Item = FsResult<Bytes>> + Send>>),
+}
+
+impl Source {
+    /// Reads the pieces that `stream` yields, until it ends or fails.
+    pub fn stream(stream: impl Stream<Item = FsResult<Bytes>> + Send + 'static) -> Self {
+        Self(SourceKind::Stream(Box::pin(stream)))
+    }
+}
+
+impl From<File> for Source {
+    fn from(file: File) -> Self {
+        Self(SourceKind::File(file))
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            SourceKind::File(_) => "Source::File",
+            SourceKind::Stream(_) => "Source::Stream",
+        })
+    }
+}
+
+/// A place that an upload goes to when it is not a local file.
+pub trait ByteSink: Send + 'static {
+    /// Takes the next piece. The transfer waits for it, which is the back-pressure.
+    fn write(&mut self, piece: Bytes) -> impl Future<Output = FsResult<()>> + Send;
+
+    /// Ends the upload: publish what came, or discard it. See [`Sink::finish`].
+    fn finish(self, ending: Ending) -> impl Future<Output = FsResult<()>> + Send;
+}
+
+/// The object-safe twin of [`ByteSink`].
+pub(crate) trait DynByteSink: Send {
+    fn write(&mut self, piece: Bytes) -> BoxFuture<'_, FsResult<()>>;
+    fn finish(self: Box<Self>, ending: Ending) -> BoxFuture<'static, FsResult<()>>;
+}
+
+impl<S: ByteSink> DynByteSink for S {
+    fn write(&mut self, piece: Bytes) -> BoxFuture<'_, FsResult<()>> {
+        Box::pin(ByteSink::write(self, piece))
+    }
+
+    fn finish(self: Box<Self>, ending: Ending) -> BoxFuture<'static, FsResult<()>> {
+        Box::pin(ByteSink::finish(*self, ending))
+    }
+}
+
+/// A file that is being written.
+///
+/// `Sink::from(file)` writes an open file at its current position, by the kernel where TLS and ASCII conversion
+/// allow; [`Sink::stream`] is for everything else.
+///
+/// When the transfer is over the sink is finished exactly once, with how the transfer ended, and the client is told
+/// 226 only after that has succeeded. A sink that is dropped unfinished was never transferred to.
+pub struct Sink {
+    pub(crate) kind: SinkKind,
+}
+
+pub(crate) enum SinkKind {
+    /// A local file, positioned where writing begins, and what is done with it at the end.
+    File { file: File, finish: FinishFile },
+    /// Somewhere else.
+    Stream(Box<dyn DynByteSink>),
+}
+
+/// Closes a file under its final name, or discards it. It may block.
+pub(crate) type FinishFile = Box<dyn FnOnce(File, Ending) -> FsResult<()> + Send>;
+
+impl Sink {
+    /// Hands the pieces of the upload to `sink`.
+    pub fn stream(sink: impl ByteSink) -> Self {
+        Self { kind: SinkKind::Stream(Box::new(sink)) }
+    }
+
+    /// Writes to the local `file` at its current position; `finish` ends the upload. It runs on the blocking pool,
+    /// with the process's own rights.
+    pub fn file(file: File, finish: impl FnOnce(File, Ending) -> FsResult<()> + Send + 'static) -> Self {
+        Self { kind: SinkKind::File { file, finish: Box::new(finish) } }
+    }
+
+    /// Ends the upload. Success means that what came lies under its final name for good.
+    ///
+    /// # Errors
+    /// What the file system says when the file cannot be closed or published; [`NotPublished`](super::FsErrorKind::NotPublished) when it
+    /// publishes complete uploads only and `ending` is another.
+    pub async fn finish(self, ending: Ending) -> FsResult<()> {
+        match self.kind {
+            SinkKind::File { file, finish } => {
+                blocking(&Identity::process(), move || finish(file, ending)).await
+            }
+            SinkKind::Stream(sink) => sink.finish(ending).await,
+        }
+    }
+}
+
+impl From<File> for Sink {
+    fn from(file: File) -> Self {
+        Self::file(file, |file, _| Ok(wharf_sys::close(file)?))
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            SinkKind::File { .. } => "Sink::File",
+            SinkKind::Stream(_) => "Sink::Stream",
+        })
+    }
+}

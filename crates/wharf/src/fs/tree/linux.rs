@@ -1,0 +1,255 @@
+//! The operations on names and metadata, by handles.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Statx, StatxFlags, Timespec, Timestamps, UTIME_OMIT, chmod,
+    makedev, mkdirat, renameat_with, statx, unlinkat, utimensat,
+};
+use rustix::io::Errno;
+use wharf_sys::Identity;
+
+use super::super::{Detail, FileKind, FsErrorKind, FsResult, Metadata, Timestamp, WriteMode};
+use super::listing::Found;
+use super::resolve::{Place, Root};
+use super::sweep::sweep_directory;
+use super::upload::{Upload, Uploading};
+use super::{Lookup, creatable, names, visible};
+use crate::{Uploads, VPath};
+
+/// How often STOU tries another name.
+const UNIQUE_TRIES: usize = 16;
+
+/// An open directory and all that is below it.
+#[derive(Debug)]
+pub(in super::super) struct Tree {
+    root: Arc<Root>,
+}
+
+impl Tree {
+    pub(in super::super) fn open(path: &Path, lookup: Lookup) -> FsResult<Self> {
+        let root = match lookup {
+            Lookup::Cache => Root::find_cached(path)?,
+            Lookup::Disk => Root::open(path)?,
+        };
+        Ok(Self { root: Arc::new(root) })
+    }
+
+    /// Whether both are the same directory.
+    pub(in super::super) fn is_same(&self, other: &Self) -> bool {
+        self.root.is_same(&other.root)
+    }
+
+    /// The same tree, as a kernel without `openat2` sees it.
+    #[cfg(test)]
+    pub(in super::super) fn walking(self) -> Self {
+        Self { root: Arc::new(Arc::into_inner(self.root).expect("nobody else has it yet").walking()) }
+    }
+
+    pub(in super::super) fn metadata(&self, path: &VPath, lookup: Lookup) -> FsResult<Metadata> {
+        visible(path)?;
+        metadata_of_handle(&self.root.open_at(from_root(path), OFlags::PATH, lookup)?)
+    }
+
+    pub(in super::super) fn link_metadata(&self, path: &VPath) -> FsResult<Metadata> {
+        visible(path)?;
+        metadata_of_handle(&self.root.open_at(
+            from_root(path),
+            OFlags::PATH | OFlags::NOFOLLOW,
+            Lookup::Disk,
+        )?)
+    }
+
+    pub(in super::super) fn enter(&self, path: &VPath, lookup: Lookup) -> FsResult<()> {
+        visible(path)?;
+        // To look up the dot is to search the directory, so the kernel asks whether the user may.
+        let inside = [from_root(path), b"/."].concat();
+        self.root.open_at(&inside, OFlags::PATH | OFlags::DIRECTORY, lookup).map(drop)
+    }
+
+    /// Lists `path` with the rights of `identity`, whatever those of the thread.
+    pub(in super::super) fn list(
+        &self,
+        path: &VPath,
+        detail: Detail,
+        identity: &Identity,
+    ) -> FsResult<Found> {
+        visible(path)?;
+        Found::find(&self.root, path, detail, identity)
+    }
+
+    pub(in super::super) fn read(&self, path: &VPath, from: u64, lookup: Lookup) -> FsResult<File> {
+        visible(path)?;
+        let mut file =
+            File::from(self.root.open_at(from_root(path), OFlags::RDONLY | OFlags::NONBLOCK, lookup)?);
+        let size = regular(&metadata_of_handle(&file)?)?.size;
+        if from > size {
+            return Err(FsErrorKind::OffsetBeyondEnd(size).into());
+        }
+        if from > 0 {
+            file.seek(SeekFrom::Start(from))?;
+        }
+        Ok(file)
+    }
+
+    pub(in super::super) fn write(
+        &self,
+        path: &VPath,
+        mode: WriteMode,
+        uploads: Uploads,
+    ) -> FsResult<(File, Upload)> {
+        creatable(path)?;
+        Uploading { root: &self.root, uploads }.begin(path, mode)
+    }
+
+    pub(in super::super) fn write_unique(
+        &self,
+        directory: &VPath,
+        prefix: &[u8],
+        uploads: Uploads,
+    ) -> FsResult<(VPath, File, Upload)> {
+        visible(directory)?;
+        if !names::is_component(prefix) {
+            return Err(FsErrorKind::InvalidName.into());
+        }
+        for _ in 0..UNIQUE_TRIES {
+            let path = directory.join(&names::unique(prefix)?).map_err(|_| FsErrorKind::NameTooLong)?;
+            match (Uploading { root: &self.root, uploads }).begin_new(&path) {
+                Err(error) if error.kind() == FsErrorKind::AlreadyExists => {}
+                begun => return begun.map(|(file, upload)| (path, file, upload)),
+            }
+        }
+        Err(FsErrorKind::AlreadyExists.into())
+    }
+
+    pub(in super::super) fn create_dir(&self, path: &VPath) -> FsResult<()> {
+        creatable(path)?;
+        if path.is_root() {
+            return Err(FsErrorKind::AlreadyExists.into());
+        }
+        let place = self.root.parent(path)?;
+        Ok(mkdirat(&*place.directory, &place.name, Mode::from(0o777))?)
+    }
+
+    pub(in super::super) fn remove_dir(&self, path: &VPath) -> FsResult<()> {
+        visible(path)?;
+        let place = self.root.parent(path)?;
+        let remove = || unlinkat(&*place.directory, &place.name, AtFlags::REMOVEDIR);
+        match remove() {
+            // What is in the way may be what a crash left, which the user cannot see.
+            Err(Errno::NOTEMPTY) if sweep_directory(&place)? > 0 => Ok(remove()?),
+            removed => Ok(removed?),
+        }
+    }
+
+    pub(in super::super) fn remove_file(&self, path: &VPath) -> FsResult<()> {
+        visible(path)?;
+        let place = self.root.parent(path)?;
+        Ok(unlinkat(&*place.directory, &place.name, AtFlags::empty())?)
+    }
+
+    pub(in super::super) fn rename(&self, from: &VPath, to: &VPath) -> FsResult<()> {
+        visible(from)?;
+        creatable(to)?;
+        let (from, to) = (self.root.parent(from)?, self.root.parent(to)?);
+        Ok(renameat_with(&*from.directory, &from.name, &*to.directory, &to.name, RenameFlags::empty())?)
+    }
+
+    /// Sets the time of the last change, and that alone.
+    pub(in super::super) fn set_modified(&self, path: &VPath, time: Timestamp) -> FsResult<()> {
+        visible(path)?;
+        let place = self.root.place_or_root(path)?;
+        let before = metadata_at(&place, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?.modified;
+        touch(&place, time)?;
+        let after = metadata_at(&place, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)?.modified;
+        // A file system keeps the nearest time that it can express; two seconds are the coarsest in use.
+        if after.seconds.abs_diff(time.seconds) > 2 {
+            touch(&place, before)?;
+            return Err(FsErrorKind::Unsupported.into());
+        }
+        Ok(())
+    }
+
+    pub(in super::super) fn set_mode(&self, path: &VPath, mode: u32) -> FsResult<()> {
+        visible(path)?;
+        let handle = self.root.open_at(from_root(path), OFlags::PATH, Lookup::Disk)?;
+        // The one way to what a handle refers to that needs no permission to read it.
+        Ok(chmod(format!("/proc/self/fd/{}", handle.as_raw_fd()), Mode::from(mode & 0o7777))?)
+    }
+}
+
+impl Root {
+    /// As [`Root::place`], with the root itself as the dot in it.
+    fn place_or_root(&self, path: &VPath) -> FsResult<Place> {
+        if !path.is_root() {
+            return self.place(path);
+        }
+        let directory = self.open_at(b".", OFlags::PATH | OFlags::DIRECTORY, Lookup::Disk)?;
+        Ok(Place { directory: directory.into(), name: b".".to_vec() })
+    }
+}
+
+/// The path as it is resolved beneath the root.
+pub(super) fn from_root(path: &VPath) -> &[u8] {
+    if path.is_root() { b"." } else { path.relative() }
+}
+
+/// Passes on the metadata of a regular file, and nothing else's.
+pub(super) fn regular(metadata: &Metadata) -> FsResult<&Metadata> {
+    match metadata.kind {
+        FileKind::File => Ok(metadata),
+        FileKind::Directory => Err(FsErrorKind::IsADirectory.into()),
+        _ => Err(FsErrorKind::NotAFile.into()),
+    }
+}
+
+/// Facts about what is open.
+pub(super) fn metadata_of_handle(handle: impl AsFd) -> FsResult<Metadata> {
+    Ok(from_statx(&statx(handle, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?))
+}
+
+/// Facts about a name.
+pub(super) fn metadata_at(place: &Place, flags: AtFlags, facts: StatxFlags) -> FsResult<Metadata> {
+    Ok(from_statx(&statx(&*place.directory, &place.name, flags, facts)?))
+}
+
+pub(super) fn from_statx(found: &Statx) -> Metadata {
+    let mode = u32::from(found.stx_mode);
+    Metadata {
+        kind: match FileType::from_raw_mode(mode) {
+            FileType::Directory => FileKind::Directory,
+            FileType::Symlink => FileKind::Symlink,
+            FileType::Fifo => FileKind::Fifo,
+            FileType::Socket => FileKind::Socket,
+            FileType::BlockDevice => FileKind::BlockDevice,
+            FileType::CharacterDevice => FileKind::CharDevice,
+            FileType::RegularFile | FileType::Unknown => FileKind::File,
+        },
+        size: found.stx_size,
+        modified: Timestamp { seconds: found.stx_mtime.tv_sec, nanoseconds: found.stx_mtime.tv_nsec },
+        mode: mode & 0o7777,
+        links: found.stx_nlink.into(),
+        uid: found.stx_uid,
+        gid: found.stx_gid,
+        device: makedev(found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
+    }
+}
+
+/// Another handle on the directory, one that can be read and synchronised.
+pub(super) fn readable(directory: impl AsFd) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, c".", flags, Mode::empty())
+}
+
+fn touch(place: &Place, time: Timestamp) -> FsResult<()> {
+    let times = Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: time.seconds, tv_nsec: time.nanoseconds.into() },
+    };
+    Ok(utimensat(&*place.directory, &place.name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+}

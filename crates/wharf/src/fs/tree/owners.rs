@@ -1,0 +1,91 @@
+//! Names of users and groups, as listings print them.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::super::Entry;
+
+/// How long a name is believed.
+const FRESH: Duration = Duration::from_secs(300);
+
+/// How many ids are remembered before all are forgotten.
+const MAX_IDS: usize = 4_096;
+
+static USERS: LazyLock<Names> = LazyLock::new(|| Names::new(wharf_sys::users::user_name));
+static GROUPS: LazyLock<Names> = LazyLock::new(|| Names::new(wharf_sys::users::group_name));
+
+/// Fills in the names of owners and groups. It may ask a name service on the network, so it belongs on the blocking pool;
+/// and the service may load code and start threads, so never with the rights of a user.
+pub(super) fn name_owners(entries: &mut [Entry]) {
+    for entry in entries {
+        entry.owner = USERS.name(entry.metadata.uid);
+        entry.group = GROUPS.name(entry.metadata.gid);
+    }
+}
+
+type LookUp = fn(u32) -> io::Result<Option<OsString>>;
+
+/// Names by id, for the whole process.
+struct Names {
+    look_up: LookUp,
+    known: Mutex<HashMap<u32, Known>>,
+}
+
+struct Known {
+    name: Option<Arc<str>>,
+    until: Instant,
+}
+
+impl Names {
+    fn new(look_up: LookUp) -> Self {
+        Self { look_up, known: Mutex::default() }
+    }
+
+    /// The name that goes with `id`; `None` when there is none, or none can be had.
+    fn name(&self, id: u32) -> Option<Arc<str>> {
+        let now = Instant::now();
+        let fresh = |known: &&Known| known.until > now;
+        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).filter(fresh)
+        {
+            return known.name.clone();
+        }
+        // Not under the lock: a slow name service holds up this listing only.
+        let found = (self.look_up)(id).ok().flatten();
+        let name = found.map(|name| Arc::from(name.to_string_lossy()));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_IDS {
+            known.clear();
+        }
+        known.insert(id, Known { name: name.clone(), until: now + FRESH });
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+    #[test]
+    fn a_name_is_asked_for_once() {
+        let names = Names::new(|id| {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            Ok((id == 7).then(|| "ann".into()))
+        });
+        for _ in 0..3 {
+            assert_eq!(names.name(7).as_deref(), Some("ann"));
+            assert_eq!(names.name(8), None);
+        }
+        assert_eq!(ASKED.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_name_service_that_fails_leaves_the_number() {
+        assert_eq!(Names::new(|_| Err(io::Error::other("down"))).name(1), None);
+    }
+}

@@ -1,0 +1,490 @@
+//! A directory by way of the standard library, for systems without handles to resolve beneath.
+//!
+//! Each component of a path is looked at before it is used: a symbolic link, or what Windows calls a reparse point, must
+//! lead to something inside the root. Between the look and the use nothing is held, so this is no wall against somebody
+//! who replaces directories on the host meanwhile; FTP has no command that makes a link, so a client alone cannot.
+//! Staged uploads are written under a hidden name beside their target, and there are no locks.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use wharf_sys::Identity;
+
+use super::super::{Detail, Ending, Entry, FileKind, FsErrorKind, FsResult, Metadata, Timestamp, WriteMode};
+use super::{Lookup, creatable, names, visible};
+use crate::config::{Incomplete, Publish};
+use crate::{Uploads, VPath};
+
+/// How often STOU tries another name.
+const UNIQUE_TRIES: usize = 16;
+
+/// How many entries are listed at once.
+const BATCH: usize = 256;
+
+/// Directories of no more names are sorted.
+const SORTED: usize = 1_000;
+
+/// A directory and all that is below it.
+#[derive(Debug)]
+pub(in super::super) struct Tree {
+    /// Without links in it.
+    root: PathBuf,
+}
+
+/// What a path that is to be listed names.
+#[derive(Debug)]
+pub(in super::super) enum Found {
+    /// A directory, and its first entries.
+    Directory(Vec<Entry>, Listing),
+    /// Something else.
+    Single(Entry),
+}
+
+/// A directory that is being listed.
+#[derive(Debug)]
+pub(in super::super) struct Listing {
+    root: PathBuf,
+    first: Vec<fs::DirEntry>,
+    rest: fs::ReadDir,
+    at_end: bool,
+    detail: Detail,
+    identity: Identity,
+}
+
+/// What is to be done when an upload ends.
+#[derive(Debug)]
+pub(in super::super) struct Upload {
+    target: PathBuf,
+    /// Where the upload is while it is out of sight.
+    hidden: Option<PathBuf>,
+    delete_aborted: bool,
+    sync: bool,
+}
+
+impl Tree {
+    pub(in super::super) fn open(path: &Path, lookup: Lookup) -> FsResult<Self> {
+        never_cached(lookup)?;
+        let root = fs::canonicalize(path)?;
+        if root.is_dir() { Ok(Self { root }) } else { Err(FsErrorKind::NotADirectory.into()) }
+    }
+
+    /// Whether both are the same directory.
+    pub(in super::super) fn is_same(&self, other: &Self) -> bool {
+        self.root == other.root
+    }
+
+    pub(in super::super) fn metadata(&self, path: &VPath, lookup: Lookup) -> FsResult<Metadata> {
+        never_cached(lookup)?;
+        Ok(metadata_of(&fs::metadata(self.followed(path)?)?))
+    }
+
+    pub(in super::super) fn link_metadata(&self, path: &VPath) -> FsResult<Metadata> {
+        Ok(metadata_of(&fs::symlink_metadata(self.kept(path)?)?))
+    }
+
+    pub(in super::super) fn enter(&self, path: &VPath, lookup: Lookup) -> FsResult<()> {
+        never_cached(lookup)?;
+        let real = self.followed(path)?;
+        if !fs::metadata(&real)?.is_dir() {
+            return Err(FsErrorKind::NotADirectory.into());
+        }
+        Ok(fs::read_dir(real).map(drop)?)
+    }
+
+    /// Lists `path` with the rights of `identity`, whatever those of the thread.
+    pub(in super::super) fn list(
+        &self,
+        path: &VPath,
+        detail: Detail,
+        identity: &Identity,
+    ) -> FsResult<Found> {
+        let _entered = identity.enter()?;
+        let real = self.followed(path)?;
+        let metadata = metadata_of(&fs::metadata(&real)?);
+        if !metadata.is_dir() {
+            let name = path.file_name().unwrap_or_default().into();
+            return Ok(Found::Single(Entry { name, metadata, link_target: None, owner: None, group: None }));
+        }
+        let mut rest = fs::read_dir(&real)?;
+        let mut first = rest.by_ref().take(SORTED + 1).collect::<Result<Vec<_>, _>>()?;
+        if first.len() <= SORTED {
+            first.sort_by_key(fs::DirEntry::file_name);
+        }
+        first.reverse(); // taken from the end
+        let identity = identity.clone();
+        let mut listing = Listing { root: self.root.clone(), first, rest, at_end: false, detail, identity };
+        Ok(Found::Directory(listing.read()?, listing))
+    }
+
+    pub(in super::super) fn read(&self, path: &VPath, from: u64, lookup: Lookup) -> FsResult<File> {
+        never_cached(lookup)?;
+        let real = self.followed(path)?;
+        let size = regular(&metadata_of(&fs::metadata(&real)?))?;
+        let mut file = File::open(real)?;
+        if from > size {
+            return Err(FsErrorKind::OffsetBeyondEnd(size).into());
+        }
+        file.seek(SeekFrom::Start(from))?;
+        Ok(file)
+    }
+
+    pub(in super::super) fn write(
+        &self,
+        path: &VPath,
+        mode: WriteMode,
+        uploads: Uploads,
+    ) -> FsResult<(File, Upload)> {
+        creatable(path)?;
+        let target = self.followed(path)?;
+        let size = match fs::metadata(&target) {
+            Ok(found) => Some(regular(&metadata_of(&found))?),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            Err(error) if matches!(mode, WriteMode::At(_)) => return Err(error.into()),
+            Err(_) => None,
+        };
+        let start = match (mode, size.unwrap_or(0)) {
+            (WriteMode::Replace, _) => 0,
+            (WriteMode::Append, size) => size,
+            (WriteMode::At(offset), size) if offset > size => {
+                return Err(FsErrorKind::OffsetBeyondEnd(size).into());
+            }
+            (WriteMode::At(offset), _) => offset,
+        };
+        let hidden = hidden_beside(&target, uploads)?;
+        if let (Some(hidden), Some(_), WriteMode::Append | WriteMode::At(_)) = (&hidden, size, mode) {
+            fs::copy(&target, hidden)?;
+        }
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(!matches!(mode, WriteMode::At(_)))
+            .truncate(mode == WriteMode::Replace)
+            .open(hidden.as_ref().unwrap_or(&target))?;
+        file.seek(SeekFrom::Start(start))?;
+        let held_nothing = mode == WriteMode::Replace || size.unwrap_or(0) == 0;
+        Ok((file, upload(target, hidden, uploads, held_nothing)))
+    }
+
+    pub(in super::super) fn write_unique(
+        &self,
+        directory: &VPath,
+        prefix: &[u8],
+        uploads: Uploads,
+    ) -> FsResult<(VPath, File, Upload)> {
+        if !names::is_component(prefix) {
+            return Err(FsErrorKind::InvalidName.into());
+        }
+        for _ in 0..UNIQUE_TRIES {
+            let path = directory.join(&names::unique(prefix)?).map_err(|_| FsErrorKind::NameTooLong)?;
+            let target = self.kept(&path)?;
+            // The client is told the name at once, so it is taken at once, and such an upload is in sight
+            // even where others are staged.
+            match OpenOptions::new().write(true).create_new(true).open(&target) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error.into()),
+                Ok(file) => {
+                    let uploads = Uploads { publish: Publish::Direct, ..uploads };
+                    return Ok((path, file, upload(target, None, uploads, true)));
+                }
+            }
+        }
+        Err(FsErrorKind::AlreadyExists.into())
+    }
+
+    pub(in super::super) fn create_dir(&self, path: &VPath) -> FsResult<()> {
+        creatable(path)?;
+        if path.is_root() {
+            return Err(FsErrorKind::AlreadyExists.into());
+        }
+        Ok(fs::create_dir(self.kept(path)?)?)
+    }
+
+    pub(in super::super) fn remove_dir(&self, path: &VPath) -> FsResult<()> {
+        not_root(path)?;
+        Ok(fs::remove_dir(self.kept(path)?)?)
+    }
+
+    pub(in super::super) fn remove_file(&self, path: &VPath) -> FsResult<()> {
+        not_root(path)?;
+        let real = self.kept(path)?;
+        if fs::symlink_metadata(&real)?.is_dir() {
+            return Err(FsErrorKind::IsADirectory.into());
+        }
+        Ok(fs::remove_file(real)?)
+    }
+
+    pub(in super::super) fn rename(&self, from: &VPath, to: &VPath) -> FsResult<()> {
+        not_root(from)?;
+        not_root(to)?;
+        creatable(to)?;
+        Ok(fs::rename(self.kept(from)?, self.kept(to)?)?)
+    }
+
+    pub(in super::super) fn set_modified(&self, path: &VPath, time: Timestamp) -> FsResult<()> {
+        let file = OpenOptions::new().write(true).open(self.followed(path)?)?;
+        let seconds = Duration::from_secs(time.seconds.unsigned_abs());
+        let whole = if time.seconds < 0 {
+            SystemTime::UNIX_EPOCH.checked_sub(seconds)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(seconds)
+        };
+        let exact = whole.and_then(|whole| whole.checked_add(Duration::from_nanos(time.nanoseconds.into())));
+        Ok(file.set_modified(exact.ok_or(FsErrorKind::Unsupported)?)?)
+    }
+
+    /// There are no permission bits to set.
+    pub(in super::super) fn set_mode(&self, path: &VPath, _: u32) -> FsResult<()> {
+        self.followed(path)?;
+        Err(FsErrorKind::Unsupported.into())
+    }
+
+    /// Where `path` is, if what its last component leads to is inside as well, or is not there yet.
+    fn followed(&self, path: &VPath) -> FsResult<PathBuf> {
+        let kept = self.kept(path)?;
+        match fs::canonicalize(&kept) {
+            Ok(real) if real.starts_with(&self.root) => Ok(real),
+            Ok(_) => Err(FsErrorKind::OutsideHome.into()),
+            // A link that leads to nothing yet might lead out.
+            Err(_) if fs::symlink_metadata(&kept).is_ok() => Err(FsErrorKind::NotFound.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(kept),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where `path` is, its last component taken as it is.
+    fn kept(&self, path: &VPath) -> FsResult<PathBuf> {
+        visible(path)?;
+        let mut real = self.root.clone();
+        let mut components = path.components().peekable();
+        while let Some(component) = components.next() {
+            real.push(name_of(component)?);
+            if components.peek().is_some() {
+                real = fs::canonicalize(&real)?;
+                if !real.starts_with(&self.root) {
+                    return Err(FsErrorKind::OutsideHome.into());
+                }
+            }
+        }
+        Ok(real)
+    }
+}
+
+impl Listing {
+    /// The next entries; none means that there are no more. It blocks.
+    pub(in super::super) fn next_batch(&mut self) -> FsResult<Vec<Entry>> {
+        let identity = self.identity.clone();
+        let _entered = identity.enter()?;
+        self.read()
+    }
+
+    /// Whether there is nothing more to come.
+    pub(in super::super) fn is_at_end(&self) -> bool {
+        self.at_end
+    }
+
+    fn read(&mut self) -> FsResult<Vec<Entry>> {
+        let mut entries = Vec::new();
+        while entries.len() < BATCH {
+            let found = match self.first.pop() {
+                Some(found) => found,
+                None => match self.rest.next() {
+                    Some(found) => found?,
+                    None => {
+                        self.at_end = true;
+                        break;
+                    }
+                },
+            };
+            entries.extend(self.entry(&found));
+        }
+        Ok(entries)
+    }
+
+    fn entry(&self, found: &fs::DirEntry) -> Option<Entry> {
+        let name: Box<[u8]> = found.file_name().as_encoded_bytes().into();
+        let mut metadata = found.metadata().ok()?;
+        if metadata.is_symlink() && self.detail == Detail::Facts {
+            let real = fs::canonicalize(found.path()).ok()?;
+            metadata = fs::metadata(real.starts_with(&self.root).then_some(real)?).ok()?;
+        }
+        let metadata = metadata_of(&metadata);
+        let entry = Entry { name, metadata, link_target: None, owner: None, group: None };
+        (!names::is_hidden(&entry.name)).then_some(entry)
+    }
+}
+
+impl Upload {
+    /// Closes and publishes `file`, or discards it.
+    pub(in super::super) fn finish(self, file: File, ending: Ending) -> FsResult<()> {
+        if self.sync && ending != Ending::Aborted {
+            file.sync_data()?;
+        }
+        wharf_sys::close(file)?;
+        match self.hidden {
+            Some(hidden) if ending == Ending::Complete => Ok(fs::rename(hidden, self.target)?),
+            Some(hidden) => {
+                fs::remove_file(hidden)?;
+                Err(FsErrorKind::NotPublished.into())
+            }
+            None if ending == Ending::Aborted && self.delete_aborted => Ok(fs::remove_file(self.target)?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Removes hidden files of staged uploads below `root` that have not changed for `older_than`; answers how many.
+///
+/// # Errors
+/// When `root` cannot be read.
+pub(in super::super) fn sweep(root: &Path, older_than: Duration) -> FsResult<usize> {
+    let mut removed = 0;
+    let mut ahead = vec![fs::read_dir(root)?];
+    while let Some(directory) = ahead.pop() {
+        for found in directory.flatten() {
+            let Ok(metadata) = found.metadata() else {
+                continue;
+            };
+            let age = metadata.modified().ok().and_then(|time| time.elapsed().ok());
+            if metadata.is_dir() {
+                ahead.extend(fs::read_dir(found.path()));
+            } else if names::is_hidden(found.file_name().as_encoded_bytes())
+                && age.is_some_and(|age| age >= older_than)
+                && fs::remove_file(found.path()).is_ok()
+            {
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Nothing is known of the caches here.
+fn never_cached(lookup: Lookup) -> FsResult<()> {
+    match lookup {
+        Lookup::Cache => Err(FsErrorKind::Unsupported.into()),
+        Lookup::Disk => Ok(()),
+    }
+}
+
+fn not_root(path: &VPath) -> FsResult<()> {
+    if path.is_root() { Err(FsErrorKind::PermissionDenied.into()) } else { Ok(()) }
+}
+
+/// A component as the system spells it.
+#[cfg(unix)]
+fn name_of(component: &[u8]) -> FsResult<&OsStr> {
+    Ok(std::os::unix::ffi::OsStrExt::from_bytes(component))
+}
+
+/// A component as the system spells it; refused where the system would take it for something else.
+#[cfg(windows)]
+fn name_of(component: &[u8]) -> FsResult<&OsStr> {
+    match std::str::from_utf8(component) {
+        Ok(name) if names::is_plain_on_windows(component) => Ok(OsStr::new(name)),
+        _ => Err(FsErrorKind::InvalidName.into()),
+    }
+}
+
+fn hidden_beside(target: &Path, uploads: Uploads) -> FsResult<Option<PathBuf>> {
+    if uploads.publish == Publish::Direct {
+        return Ok(None);
+    }
+    let name = names::hidden()?;
+    Ok(Some(target.with_file_name(name_of(&name)?)))
+}
+
+fn upload(target: PathBuf, hidden: Option<PathBuf>, uploads: Uploads, held_nothing: bool) -> Upload {
+    let delete_aborted = uploads.incomplete == Incomplete::Delete && held_nothing;
+    Upload { target, hidden, delete_aborted, sync: uploads.sync }
+}
+
+/// The size of a regular file.
+fn regular(metadata: &Metadata) -> FsResult<u64> {
+    match metadata.kind {
+        FileKind::File => Ok(metadata.size),
+        FileKind::Directory => Err(FsErrorKind::IsADirectory.into()),
+        _ => Err(FsErrorKind::NotAFile.into()),
+    }
+}
+
+fn metadata_of(found: &fs::Metadata) -> Metadata {
+    let metadata = match found.file_type() {
+        kind if kind.is_dir() => Metadata::directory(),
+        kind if kind.is_symlink() => Metadata { kind: FileKind::Symlink, ..Metadata::file(found.len()) },
+        kind if kind.is_file() => Metadata::file(found.len()),
+        _ => Metadata { kind: FileKind::CharDevice, ..Metadata::file(0) },
+    };
+    let read_only = if found.permissions().readonly() { 0o222 } else { 0 };
+    Metadata { modified: timestamp(found.modified().ok()), mode: metadata.mode & !read_only, ..metadata }
+}
+
+fn timestamp(time: Option<SystemTime>) -> Timestamp {
+    let Some(time) = time else {
+        return Timestamp::default();
+    };
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => Timestamp {
+            seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            nanoseconds: since.subsec_nanos(),
+        },
+        // Whole seconds are precise enough before the epoch.
+        Err(before) => Timestamp {
+            seconds: i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+            nanoseconds: 0,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::{JailedFs, conformance};
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        let directory = tempfile::tempdir().unwrap();
+        let jail = JailedFs::new(directory.path(), &Identity::process()).unwrap();
+        for publish in [Publish::Direct, Publish::Staged] {
+            let jail = jail.clone().with_uploads(Uploads { publish, ..Uploads::default() });
+            conformance::check(&jail, &VPath::root()).await;
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn names_of_devices_and_streams_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let tree = Tree::open(directory.path(), Lookup::Disk).unwrap();
+        for name in ["NUL", "con.txt", "a:b", "a.", "a ", "back\\slash"] {
+            let path = VPath::root().join(name.as_bytes()).unwrap();
+            let refused = tree.write(&path, WriteMode::Replace, Uploads::default()).unwrap_err();
+            assert_eq!(refused.kind(), FsErrorKind::InvalidName, "{name}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_judged_by_where_they_lead() {
+        let directory = tempfile::tempdir().unwrap();
+        let (home, outside) = (directory.path().join("home"), directory.path().join("outside"));
+        fs::create_dir(&home).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(home.join("file"), "inside").unwrap();
+        for (target, name) in
+            [(home.join("file"), "in"), (outside.clone(), "out"), (outside.join("x"), "broken")]
+        {
+            std::os::unix::fs::symlink(target, home.join(name)).unwrap();
+        }
+        let tree = Tree::open(&home, Lookup::Disk).unwrap();
+        let path = |name: &str| VPath::parse(name.as_bytes()).unwrap();
+        assert_eq!(tree.metadata(&path("in"), Lookup::Disk).unwrap().size, 6);
+        for name in ["out", "out/x", "broken"] {
+            assert!(tree.write(&path(name), WriteMode::Replace, Uploads::default()).is_err(), "{name}");
+        }
+        assert_eq!(tree.create_dir(&path("out/new")).unwrap_err().kind(), FsErrorKind::OutsideHome);
+        tree.remove_file(&path("out")).unwrap();
+        assert!(outside.exists());
+    }
+}

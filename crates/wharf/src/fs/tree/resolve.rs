@@ -1,0 +1,288 @@
+//! From a path to a handle, without ever leaving the root.
+//!
+//! The kernel resolves beneath the open root in one call where it can (`openat2`). It refuses every absolute link,
+//! though, and a host's administrator means `/srv/ann/music` by a link of that text, not `/srv/ann/srv/ann/music`. So
+//! where the kernel refuses, and where it lacks the call, [`Root::walk`] goes component by component. It holds a handle
+//! on each directory that it came through and never looks up two names at once, so nothing that is renamed or replaced
+//! meanwhile can lead it out.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{
+    CWD, FileType, FsWord, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat, openat2, readlink, readlinkat,
+};
+use rustix::io::Errno;
+
+use super::super::{FsErrorKind, FsResult, Metadata};
+use super::Lookup;
+use super::linux::metadata_of_handle;
+use crate::VPath;
+
+/// How many links one path may lead through, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// How many directories deep a path may lead where it is walked: each is an open handle meanwhile.
+const MAX_DEPTH: usize = 256;
+
+/// An open directory that paths are resolved beneath.
+#[derive(Debug)]
+pub(super) struct Root {
+    handle: Arc<OwnedFd>,
+    /// Its device and inode.
+    directory: (u64, u64),
+    /// The absolute paths that the root goes by: as configured, and as the kernel knows it.
+    names: Vec<Vec<u8>>,
+    /// What the kernel must hold to; nothing where it cannot.
+    confinement: Option<ResolveFlags>,
+    /// Whether opening what the caches know never waits for a disk or a network.
+    caches: bool,
+}
+
+/// A name in an open directory: what operations on names work with.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) directory: Arc<OwnedFd>,
+    pub(super) name: Vec<u8>,
+}
+
+/// What becomes of a symbolic link at the end of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Follow,
+    Keep,
+}
+
+impl Root {
+    pub(super) fn open(path: &Path) -> FsResult<Self> {
+        let handle = openat(CWD, path, Self::FLAGS, Mode::empty())?;
+        let real = std::fs::canonicalize(path)?.into_os_string().into_vec();
+        let root = Self::new(handle, path, real)?;
+        let probe = openat2(&*root.handle, c".", Self::FLAGS, Mode::empty(), ResolveFlags::BENEATH);
+        // A kernel without the call, or a sandbox that forbids it.
+        let confinement = root.confinement.filter(|_| probe.is_ok());
+        Ok(Self { confinement, ..root })
+    }
+
+    /// The same, if that needs neither a disk nor a network; any error means that it may.
+    pub(super) fn find_cached(path: &Path) -> FsResult<Self> {
+        let handle = openat2(CWD, path, Self::FLAGS, Mode::empty(), ResolveFlags::CACHED)?;
+        let real = readlink(format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new())?.into_bytes();
+        let root = Self::new(handle, path, real)?;
+        if root.caches { Ok(root) } else { Err(FsErrorKind::Unsupported.into()) }
+    }
+
+    const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+    /// The directory `handle`, found as `path`, whose real path is `real`.
+    fn new(handle: OwnedFd, path: &Path, real: Vec<u8>) -> FsResult<Self> {
+        let confinement = match real.as_slice() {
+            b"/" => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+            _ => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+        };
+        let mut names = vec![real];
+        if path.is_absolute() && names.iter().all(|real| real != path.as_os_str().as_bytes()) {
+            names.push(path.as_os_str().as_bytes().to_vec());
+        }
+        let Metadata { device, inode, .. } = metadata_of_handle(&handle)?;
+        Ok(Self {
+            caches: on_local_disk(&handle),
+            handle: Arc::new(handle),
+            directory: (device, inode),
+            names,
+            confinement: Some(confinement),
+        })
+    }
+
+    /// Whether both are the same directory, and go by the same names.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.directory, &self.names) == (other.directory, &other.names)
+    }
+
+    /// The same root, as a kernel without `openat2` resolves beneath it.
+    #[cfg(test)]
+    pub(super) fn walking(self) -> Self {
+        Self { confinement: None, ..self }
+    }
+
+    /// Opens what `path`, relative to the root, leads to. `NOFOLLOW` keeps a link at its end.
+    pub(super) fn open_at(&self, path: &[u8], flags: OFlags, lookup: Lookup) -> FsResult<OwnedFd> {
+        // `openat2` takes nothing besides with a handle that is for finding only.
+        let terminal = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NOCTTY };
+        let flags = flags | terminal | OFlags::CLOEXEC;
+        let mode = if flags.contains(OFlags::CREATE) { Mode::from(0o666) } else { Mode::empty() };
+        if lookup == Lookup::Cache {
+            return self.open_cached(path, flags);
+        }
+        if let Some(confinement) = self.confinement {
+            match openat2(&*self.handle, path, flags, mode, confinement) {
+                // An absolute link, or a rename that crossed our way: look closer.
+                Err(Errno::XDEV | Errno::AGAIN) => {}
+                opened => return Ok(opened?),
+            }
+        }
+        let last = if flags.contains(OFlags::NOFOLLOW) { Last::Keep } else { Last::Follow };
+        let place = self.walk(path, last)?;
+        Ok(openat(&*place.directory, &place.name, flags | OFlags::NOFOLLOW, mode)?)
+    }
+
+    /// Opens what `path` leads to if that needs neither a disk nor a network; any error means that it may.
+    fn open_cached(&self, path: &[u8], flags: OFlags) -> FsResult<OwnedFd> {
+        let Some(confinement) = self.confinement.filter(|_| self.caches) else {
+            return Err(FsErrorKind::Unsupported.into());
+        };
+        // Another file system may be mounted below, one that asks a server on every open.
+        let resolve = confinement | ResolveFlags::CACHED | ResolveFlags::NO_XDEV;
+        Ok(openat2(&*self.handle, path, flags, Mode::empty(), resolve)?)
+    }
+
+    /// The directory that `path` is in, and its name there. The root itself is in no directory.
+    pub(super) fn parent(&self, path: &VPath) -> FsResult<Place> {
+        let name = path.file_name().ok_or(FsErrorKind::PermissionDenied)?.to_vec();
+        let parent = path.parent();
+        let directory = if parent.is_root() {
+            Arc::clone(&self.handle)
+        } else {
+            Arc::new(self.open_at(parent.relative(), OFlags::PATH | OFlags::DIRECTORY, Lookup::Disk)?)
+        };
+        Ok(Place { directory, name })
+    }
+
+    /// Where `path` really is, or would be created: links at its end are followed.
+    pub(super) fn place(&self, path: &VPath) -> FsResult<Place> {
+        let place = self.parent(path)?;
+        match readlinkat(&*place.directory, &place.name, Vec::new()) {
+            Err(Errno::INVAL | Errno::NOENT) => Ok(place),
+            Ok(_) => self.walk(path.relative(), Last::Follow),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Goes from the root to the directory that holds the end of `path`.
+    fn walk(&self, path: &[u8], last: Last) -> FsResult<Place> {
+        let mut above = vec![Arc::clone(&self.handle)];
+        let mut ahead = Vec::new();
+        push_components(&mut ahead, path);
+        let mut links = 0;
+        while let Some(name) = ahead.pop() {
+            let Some(current) = above.last().cloned() else {
+                return Err(FsErrorKind::OutsideHome.into());
+            };
+            match name.as_slice() {
+                b"" | b"." => continue,
+                b".." => {
+                    above.pop();
+                    if above.is_empty() && self.is_everything() {
+                        above.push(current);
+                    }
+                    continue;
+                }
+                _ if ahead.is_empty() && last == Last::Keep => {
+                    return Ok(Place { directory: current, name });
+                }
+                _ => {}
+            }
+            let handle = match openat(
+                &*current,
+                &name,
+                OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            ) {
+                Err(Errno::NOENT) if ahead.is_empty() => {
+                    return Ok(Place { directory: current, name });
+                }
+                opened => opened?,
+            };
+            match FileType::from_raw_mode(fstat(&handle)?.st_mode) {
+                FileType::Symlink => {
+                    links += 1;
+                    let target = readlinkat(&handle, c"", Vec::new())?.into_bytes();
+                    if target.starts_with(b"/") {
+                        above.truncate(1);
+                    }
+                    if links > MAX_LINKS {
+                        return Err(FsErrorKind::TooManyLinks.into());
+                    }
+                    push_components(&mut ahead, self.below(&target)?);
+                }
+                _ if ahead.is_empty() => {
+                    return Ok(Place { directory: current, name });
+                }
+                FileType::Directory if above.len() >= MAX_DEPTH => {
+                    return Err(FsErrorKind::NameTooLong.into());
+                }
+                FileType::Directory => above.push(Arc::new(handle)),
+                _ => return Err(FsErrorKind::NotADirectory.into()),
+            }
+        }
+        let directory = above.pop().ok_or(FsErrorKind::OutsideHome)?;
+        Ok(Place { directory, name: b".".to_vec() })
+    }
+
+    /// The text of a link as it reads from the root: an absolute one must name something below it.
+    pub(super) fn below<'a>(&self, target: &'a [u8]) -> FsResult<&'a [u8]> {
+        if !target.starts_with(b"/") {
+            return Ok(target);
+        }
+        let rest = self.names.iter().find_map(|name| strip_components(target, name));
+        rest.ok_or_else(|| FsErrorKind::OutsideHome.into())
+    }
+
+    /// Whether the root is that of the real file system.
+    fn is_everything(&self) -> bool {
+        self.names.first().is_some_and(|real| real == b"/")
+    }
+}
+
+/// Puts the components of `path` on the stack, the first on top.
+fn push_components(stack: &mut Vec<Vec<u8>>, path: &[u8]) {
+    stack.extend(path.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec));
+}
+
+/// What is left of the absolute `path` behind the components of `prefix`; `None` when it starts otherwise.
+fn strip_components<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let mut rest = path;
+    for component in prefix.split(|&byte| byte == b'/').filter(|component| !component.is_empty()) {
+        while let Some(shorter) = rest.strip_prefix(b"/") {
+            rest = shorter;
+        }
+        rest = rest.strip_prefix(component)?;
+        if !(rest.is_empty() || rest.starts_with(b"/")) {
+            return None;
+        }
+    }
+    Some(rest)
+}
+
+/// Whether the file system is one that needs nobody else to open what it has in memory.
+fn on_local_disk(handle: &OwnedFd) -> bool {
+    /// ext2 to ext4, xfs, btrfs, tmpfs, f2fs.
+    const LOCAL: [FsWord; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
+
+    fstatfs(handle).is_ok_and(|found| LOCAL.contains(&found.f_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_end_at_components() {
+        for (path, prefix, expected) in [
+            ("/srv/ann/music", "/srv/ann", Some("/music")),
+            ("//srv//ann", "/srv/ann", Some("")),
+            ("/srv/anna", "/srv/ann", None),
+            ("/srv", "/srv/ann", None),
+            ("/etc/passwd", "/", Some("/etc/passwd")),
+            ("/srv/ann/../x", "/srv/ann", Some("/../x")),
+        ] {
+            assert_eq!(
+                strip_components(path.as_bytes(), prefix.as_bytes()),
+                expected.map(str::as_bytes),
+                "{path} {prefix}"
+            );
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Uploads that nobody sees before they are complete.
+//!
+//! The file is written without a name (`O_TMPFILE`), so that a crash leaves nothing behind, and gets its final one when
+//! the upload is complete. Where that is not to be had it is written under a hidden name, which [`sweep`](super::sweep)
+//! removes after a crash. To replace a file takes a hidden name for a moment in any case, since the kernel links only
+//! to names that are free and renames only what has a name.
+//!
+//! What replaces a file takes over its owner, permissions, access list and user attributes. Where it cannot, because
+//! the file has several names (hard links) or an owner whom this user cannot make another file belong to, the content
+//! is copied into the file at the end instead. That keeps the file what it was, and it is not one step: who reads
+//! meanwhile sees part of it.
+//!
+//! Only what is complete is published, whatever `incomplete` says: to keep a part under a name that nobody sees would
+//! help nobody. An upload that resumes or appends works on a copy of the file (shared blocks where the file system has
+//! them), which takes the right to read it.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use rustix::fs::{
+    AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr,
+    fsetxattr, ioctl_ficlone, linkat, openat, renameat_with, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::super::{FsErrorKind, FsResult, WriteMode};
+use super::linux::metadata_of_handle;
+use super::names;
+use super::resolve::Place;
+use super::upload::{lock, open_in, position, take};
+
+/// Whether a file without a name can be given one: by way of `/proc`, since the direct call takes a capability.
+static UNNAMED_FILES: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/fd").is_dir());
+
+/// The largest attribute value in Linux.
+const MAX_ATTRIBUTE: usize = 64 << 10;
+
+/// An upload that is out of sight.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// The file that will be replaced: locked, and open for writing, which proves that the user may.
+    existing: Option<File>,
+    /// The hidden name that the upload is written under, if it has one.
+    hidden: Option<Vec<u8>>,
+    /// Whether it may take the place of something.
+    collision: RenameFlags,
+}
+
+impl Staged {
+    /// Opens the file that is written for `place`.
+    pub(super) fn begin(place: &Place, mode: WriteMode) -> FsResult<(File, Self)> {
+        let access = if mode == WriteMode::Replace { OFlags::WRONLY } else { OFlags::RDWR };
+        let existing = match open_in(place, access) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == FsErrorKind::NotFound && !matches!(mode, WriteMode::At(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let size = existing.as_ref().map(take).transpose()?.map_or(0, |metadata| metadata.size);
+        if let WriteMode::At(offset) = mode
+            && offset > size
+        {
+            return Err(FsErrorKind::OffsetBeyondEnd(size).into());
+        }
+        let (file, hidden) = create(place)?;
+        let staged = Self { existing, hidden, collision: RenameFlags::empty() };
+        if let (Some(existing), WriteMode::Append | WriteMode::At(_)) = (&staged.existing, mode)
+            && let Err(error) = copy(existing, &file).and_then(|()| position(&file, mode, size))
+        {
+            staged.discard(place);
+            return Err(error);
+        }
+        Ok((file, staged))
+    }
+
+    /// Opens a file that is written for `place`, where nothing is and nothing may be replaced.
+    pub(super) fn begin_new(place: &Place) -> FsResult<(File, Self)> {
+        match rustix::fs::statat(&*place.directory, &place.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => return Err(FsErrorKind::AlreadyExists.into()),
+        }
+        let (file, hidden) = create(place)?;
+        Ok((file, Self { existing: None, hidden, collision: RenameFlags::NOREPLACE }))
+    }
+
+    /// Gives the complete `file` the name that it was written for.
+    pub(super) fn publish(&self, file: &File, place: &Place) -> FsResult<()> {
+        if let Some(existing) = &self.existing
+            && !inherit(existing, file)
+        {
+            let copied = copy(file, existing).and_then(|()| Ok(wharf_sys::close(existing.try_clone()?)?));
+            self.discard(place);
+            return copied;
+        }
+        let hidden = match &self.hidden {
+            Some(hidden) => hidden.clone(),
+            None => {
+                if self.existing.is_none() {
+                    match link(file, place, &place.name) {
+                        // Something has come there meanwhile.
+                        Err(Errno::EXIST) if self.collision.is_empty() => {}
+                        linked => return Ok(linked?),
+                    }
+                }
+                let hidden = names::hidden()?;
+                link(file, place, &hidden)?;
+                hidden
+            }
+        };
+        let renamed =
+            renameat_with(&*place.directory, &hidden, &*place.directory, &place.name, self.collision);
+        renamed.map_err(|error| {
+            remove(place, &hidden);
+            error.into()
+        })
+    }
+
+    /// Leaves nothing of the upload.
+    pub(super) fn discard(&self, place: &Place) {
+        if let Some(hidden) = &self.hidden {
+            remove(place, hidden);
+        }
+    }
+}
+
+/// Creates the file to write: without a name, or with a hidden one.
+fn create(place: &Place) -> FsResult<(File, Option<Vec<u8>>)> {
+    if !*UNNAMED_FILES {
+        return create_hidden(place);
+    }
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    match openat(&*place.directory, c".", flags, Mode::from(0o666)) {
+        // Old kernels take the flag for O_DIRECTORY.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => create_hidden(place),
+        opened => {
+            let file = File::from(opened?);
+            lock(&file)?;
+            Ok((file, None))
+        }
+    }
+}
+
+fn create_hidden(place: &Place) -> FsResult<(File, Option<Vec<u8>>)> {
+    let hidden = Place { directory: Arc::clone(&place.directory), name: names::hidden()? };
+    let file = open_in(&hidden, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
+    // Tells the sweep that somebody is at it.
+    lock(&file)?;
+    Ok((file, Some(hidden.name)))
+}
+
+/// Gives an open file a name that must be free.
+fn link(file: &File, place: &Place, name: &[u8]) -> rustix::io::Result<()> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, open, &*place.directory, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Removes a hidden name. What cannot be removed now is left to the sweep.
+fn remove(place: &Place, hidden: &[u8]) {
+    let _ = unlinkat(&*place.directory, hidden, AtFlags::empty());
+}
+
+/// Makes `file` belong to whom `existing` belongs to and give the same rights; `false` when that cannot be.
+fn inherit(existing: &File, file: &File) -> bool {
+    let (Ok(old), Ok(new)) = (metadata_of_handle(existing), metadata_of_handle(file)) else {
+        return false;
+    };
+    if old.links > 1 {
+        return false;
+    }
+    let same_owner = (old.uid, old.gid) == (new.uid, new.gid);
+    // Set-id bits do not survive a change of content in place either.
+    (same_owner || fchown(file, Some(Uid::from_raw(old.uid)), Some(Gid::from_raw(old.gid))).is_ok())
+        && fchmod(file, Mode::from(old.mode & 0o1777)).is_ok()
+        && copy_attributes(existing, file).is_ok()
+}
+
+/// Copies the access list and what users have attached.
+fn copy_attributes(from: &File, to: &File) -> rustix::io::Result<()> {
+    let mut list = Vec::with_capacity(MAX_ATTRIBUTE);
+    match flistxattr(from, rustix::buffer::spare_capacity(&mut list)) {
+        Err(Errno::OPNOTSUPP) => return Ok(()),
+        listed => listed?,
+    };
+    let mut value = Vec::new();
+    for name in list.split(|&byte| byte == 0) {
+        if name.starts_with(b"user.") || name == b"system.posix_acl_access" {
+            value.clear();
+            value.reserve(MAX_ATTRIBUTE);
+            fgetxattr(from, name, rustix::buffer::spare_capacity(&mut value))?;
+            fsetxattr(to, name, &value, XattrFlags::empty())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the content of `to` that of `from`, sharing the blocks where the file system can.
+fn copy(mut from: &File, mut to: &File) -> FsResult<()> {
+    if ioctl_ficlone(to, from).is_ok() {
+        return Ok(());
+    }
+    from.seek(SeekFrom::Start(0))?;
+    to.seek(SeekFrom::Start(0))?;
+    let length = io::copy(&mut from, &mut to)?;
+    Ok(to.set_len(length)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::VPath;
+    use crate::fs::tree::resolve::Root;
+
+    /// What a file system does that has no files without names.
+    #[test]
+    fn a_hidden_name_becomes_the_final_one_or_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path()).unwrap();
+        let place = root.parent(&VPath::parse(b"/file").unwrap()).unwrap();
+        let names = || std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        for (collision, published) in
+            [(RenameFlags::NOREPLACE, true), (RenameFlags::NOREPLACE, false), (RenameFlags::empty(), true)]
+        {
+            let (file, hidden) = create_hidden(&place).unwrap();
+            let staged = Staged { existing: None, hidden, collision };
+            assert!(names().any(|name| names::is_hidden(name.as_encoded_bytes())));
+            assert_eq!(staged.publish(&file, &place).is_ok(), published);
+            assert_eq!(names().collect::<Vec<_>>(), ["file"]);
+        }
+        let (_, hidden) = create_hidden(&place).unwrap();
+        Staged { existing: None, hidden, collision: RenameFlags::empty() }.discard(&place);
+        assert_eq!(names().count(), 1);
+    }
+}

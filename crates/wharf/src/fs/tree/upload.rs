@@ -1,0 +1,204 @@
+//! Uploads: how they begin, and what becomes of them when they end.
+//!
+//! The file that is written is locked (`flock`), so that a second upload to the same name is told that it is in use
+//! rather than mixed into the first. File systems without locks do without.
+//!
+//! What `incomplete = "delete"` removes is a file that held nothing before the upload: one that was created or
+//! emptied for it. A file that was to be resumed or appended to stays, with what came.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, StatxFlags, fdatasync, flock, fsync, openat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::super::{Ending, FsErrorKind, FsResult, Metadata, WriteMode};
+use super::Lookup;
+use super::linux::{from_root, metadata_at, metadata_of_handle, readable, regular};
+use super::resolve::{Place, Root};
+use super::staged::Staged;
+use crate::config::{Incomplete, Publish};
+use crate::{Uploads, VPath};
+
+/// What an upload needs to begin.
+pub(super) struct Uploading<'a> {
+    pub(super) root: &'a Root,
+    pub(super) uploads: Uploads,
+}
+
+/// What is to be done when an upload ends.
+#[derive(Debug)]
+pub(in super::super) struct Upload {
+    /// Where the file is; known where something will be done with its name.
+    place: Option<Place>,
+    plan: Plan,
+    sync: bool,
+}
+
+#[derive(Debug)]
+enum Plan {
+    /// The file is written under its final name.
+    Keep,
+    /// So it is, and if the upload is aborted its name goes.
+    DeleteAborted,
+    /// The file is written out of sight.
+    Publish(Staged),
+}
+
+impl Uploading<'_> {
+    /// Opens the file that an upload to `path` writes.
+    pub(super) fn begin(&self, path: &VPath, mode: WriteMode) -> FsResult<(File, Upload)> {
+        if path.is_root() {
+            return Err(FsErrorKind::IsADirectory.into());
+        }
+        if self.uploads.publish == Publish::Staged {
+            let place = self.root.place(path)?;
+            let (file, staged) = Staged::begin(&place, mode)?;
+            return Ok((file, self.upload(Some(place), Plan::Publish(staged))));
+        }
+        let create = if matches!(mode, WriteMode::At(_)) { OFlags::empty() } else { OFlags::CREATE };
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | create;
+        let (place, file) = if self.needs_place() {
+            let place = self.root.place(path)?;
+            let file = open_in(&place, flags)?;
+            (Some(place), file)
+        } else {
+            (None, self.root.open_at(from_root(path), flags, Lookup::Disk).map(File::from)?)
+        };
+        let size = take(&file)?.size;
+        position(&file, mode, size)?;
+        let held_nothing = mode == WriteMode::Replace || size == 0;
+        Ok((file, self.upload(place, self.in_place(held_nothing))))
+    }
+
+    /// Opens a file for an upload under a name that is free.
+    pub(super) fn begin_new(&self, path: &VPath) -> FsResult<(File, Upload)> {
+        let place = self.root.parent(path)?;
+        let (file, plan) = match self.uploads.publish {
+            Publish::Staged => {
+                let (file, staged) = Staged::begin_new(&place)?;
+                (file, Plan::Publish(staged))
+            }
+            Publish::Direct => {
+                let file = open_in(&place, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
+                take(&file)?;
+                (file, self.in_place(true))
+            }
+        };
+        Ok((file, self.upload(Some(place), plan)))
+    }
+
+    fn upload(&self, place: Option<Place>, plan: Plan) -> Upload {
+        Upload { place, plan, sync: self.uploads.sync }
+    }
+
+    fn in_place(&self, held_nothing: bool) -> Plan {
+        match self.uploads.incomplete {
+            Incomplete::Delete if held_nothing => Plan::DeleteAborted,
+            Incomplete::Delete | Incomplete::Keep => Plan::Keep,
+        }
+    }
+
+    /// Whether the end of an upload in place concerns the directory that the file is in.
+    fn needs_place(&self) -> bool {
+        self.uploads.sync || self.uploads.incomplete == Incomplete::Delete
+    }
+}
+
+impl Upload {
+    /// Closes and publishes `file`, or discards it.
+    pub(in super::super) fn finish(self, file: File, ending: Ending) -> FsResult<()> {
+        match (&self.plan, ending, &self.place) {
+            (Plan::Publish(staged), Ending::Complete, Some(place)) => {
+                self.flush(&file)?;
+                // Closing one of two handles reports what a server on the network could not store, before the file
+                // gets its name.
+                wharf_sys::close(file.try_clone()?)?;
+                staged.publish(&file, place)?;
+            }
+            (Plan::Publish(staged), _, place) => {
+                if let Some(place) = place {
+                    staged.discard(place);
+                }
+                return Err(FsErrorKind::NotPublished.into());
+            }
+            (Plan::DeleteAborted, Ending::Aborted, Some(place)) => {
+                return remove_if_same(place, &file);
+            }
+            (Plan::Keep | Plan::DeleteAborted, Ending::Aborted, _) => {
+                return Ok(wharf_sys::close(file)?);
+            }
+            (Plan::Keep | Plan::DeleteAborted, Ending::Complete | Ending::Unproven, _) => {
+                self.flush(&file)?;
+                wharf_sys::close(file)?;
+            }
+        }
+        match &self.place {
+            Some(place) if self.sync => sync_directory(place),
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&self, file: &File) -> FsResult<()> {
+        if self.sync { Ok(fdatasync(file)?) } else { Ok(()) }
+    }
+}
+
+/// Opens a name for writing, whatever it is; a link is refused, because the caller has followed those.
+pub(super) fn open_in(place: &Place, flags: OFlags) -> FsResult<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(openat(&*place.directory, &place.name, flags, Mode::from(0o666))?.into())
+}
+
+/// Locks a file that is to be written, if it is a regular one.
+pub(super) fn take(file: &File) -> FsResult<Metadata> {
+    let metadata = metadata_of_handle(file)?;
+    regular(&metadata)?;
+    lock(file)?;
+    Ok(metadata)
+}
+
+pub(super) fn lock(file: &File) -> FsResult<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(FsErrorKind::Busy.into()),
+        // Not every file system has locks.
+        _ => Ok(()),
+    }
+}
+
+/// Goes to where `mode` begins in a file of `size` bytes.
+pub(super) fn position(mut file: &File, mode: WriteMode, size: u64) -> FsResult<()> {
+    match mode {
+        WriteMode::At(offset) if offset > size => {
+            return Err(FsErrorKind::OffsetBeyondEnd(size).into());
+        }
+        WriteMode::Replace if size > 0 => file.set_len(0)?,
+        WriteMode::Replace => {}
+        WriteMode::At(offset) => _ = file.seek(SeekFrom::Start(offset))?,
+        // No O_APPEND: the kernel cannot splice into such a file.
+        WriteMode::Append => _ = file.seek(SeekFrom::Start(size))?,
+    }
+    Ok(())
+}
+
+/// Removes a name if it still is that of `file`.
+fn remove_if_same(place: &Place, file: &File) -> FsResult<()> {
+    let ours = metadata_of_handle(file)?;
+    match metadata_at(place, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO) {
+        Ok(named) if (ours.device, ours.inode) == (named.device, named.inode) => {
+            Ok(unlinkat(&*place.directory, &place.name, AtFlags::empty())?)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sync_directory(place: &Place) -> FsResult<()> {
+    match readable(&*place.directory) {
+        Ok(directory) => Ok(fsync(directory)?),
+        // A drop box that its users cannot read: they cannot ask for this either.
+        Err(Errno::ACCESS) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
