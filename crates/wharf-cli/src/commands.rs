@@ -1,0 +1,78 @@
+//! What the program does.
+
+use std::io::{self, IsTerminal};
+
+use wharf::Secret;
+use wharf::auth;
+
+use crate::args::{self, Command, Flags};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::{output, self_signed, server, tls, users};
+
+/// # Errors
+/// When it cannot be done; the failure knows the exit code.
+pub(crate) fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(flags) => server::serve(&load(&flags)?),
+        Command::Check(flags) => check(&flags),
+        Command::HashPassword => hash_password(),
+        Command::SelfSigned(request) => self_signed::create(&request.out, &request.names),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut args::table(), "wharf", &mut script);
+            output::say(&String::from_utf8_lossy(&script))
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            let rendered = clap_mangen::Man::new(args::table()).render(&mut page);
+            rendered.map_err(|error| Failure::runtime(format!("the manual page: {error}")))?;
+            output::say(&String::from_utf8_lossy(&page))
+        }
+    }
+}
+
+fn check(flags: &Flags) -> Result<(), Failure> {
+    let config = load(flags)?;
+    drop(users::builder(&config)?);
+    #[cfg(target_os = "linux")]
+    crate::confinement::plan(&config)?;
+    #[cfg(not(target_os = "linux"))]
+    server::refuse_confinement(&config)?;
+    if let Some(settings) = &config.tls {
+        tls::load(settings).map_err(|error| Failure::usage(error.to_string()))?;
+    }
+    output::say(&config.to_string())
+}
+
+/// Loads the configuration, and tells what is odd about it.
+fn load(flags: &Flags) -> Result<Config, Failure> {
+    let config = Config::load(flags)?;
+    config.notes.iter().for_each(output::complain);
+    Ok(config)
+}
+
+/// Reads a password without showing it, from the terminal twice, and prints its hash.
+fn hash_password() -> Result<(), Failure> {
+    let unreadable = |error: io::Error| Failure::runtime(format!("the password cannot be read: {error}"));
+    let password = if io::stdin().is_terminal() {
+        let ask = |prompt| rpassword::prompt_password(prompt).map(Secret::new).map_err(unreadable);
+        let first = ask("Password: ")?;
+        if ask("The same again: ")? != first {
+            return Err(Failure::usage("the two passwords differ"));
+        }
+        first
+    } else {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map_err(unreadable)?;
+        let password = Secret::new(line.trim_end_matches(['\r', '\n']));
+        drop(Secret::new(line));
+        password
+    };
+    if password.expose().is_empty() {
+        return Err(Failure::usage("the password is empty"));
+    }
+    let hash = auth::hash_password(&password)
+        .map_err(|error| Failure::runtime(format!("the password cannot be hashed: {error}")))?;
+    output::say(&hash)
+}

@@ -1,0 +1,260 @@
+//! Reading the configuration file, and saying in one line what is wrong with it and where.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::nearest::{nearest, nearest_path};
+use super::raw;
+use crate::failure::Failure;
+
+/// The tables of the file: how messages name them, and how an entry of each begins.
+const TABLES: &[(&str, &str)] = &[
+    ("", ""),
+    ("limits.", "[limits]"),
+    ("passive.", "[passive]"),
+    ("active.", "[active]"),
+    ("uploads.", "[uploads]"),
+    ("tls.", "[tls]"),
+    ("tls.certificates.", "[[tls.certificates]]"),
+    ("log.", "[log]"),
+    ("auth.", "[auth]"),
+    ("auth.unix.", "[auth.unix]"),
+    ("auth.windows.", "[auth.windows]"),
+    ("anonymous.", "[anonymous]"),
+    ("anonymous.overrides.", "[anonymous]\n[[anonymous.overrides]]"),
+    ("users.", "[[users]]"),
+    ("users.overrides.", "[[users]]\n[[users.overrides]]"),
+];
+
+/// Reads the file at `path`. Relative paths in it start at its own directory.
+///
+/// # Errors
+/// When it cannot be read, is not TOML, or holds an unknown key or a value of the wrong kind.
+pub(crate) fn load(path: &Path) -> Result<raw::File, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| unreadable("--config", path, &error))?;
+    let mut file = parse(&text).map_err(|wrong| {
+        let place = wrong.line.map_or_else(String::new, |line| format!("{line}:"));
+        Failure::usage(format!("{}:{place} {}", path.display(), wrong.message))
+    })?;
+    resolve_paths(&mut file, path.parent().unwrap_or_else(|| Path::new("")));
+    Ok(file)
+}
+
+/// Says why a file or directory that `setting` names cannot be used.
+pub(crate) fn unreadable(setting: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let meant = nearest_path(path)
+        .filter(|_| error.kind() == std::io::ErrorKind::NotFound)
+        .map_or_else(String::new, |meant| format!("; did you mean {}?", meant.display()));
+    Failure::usage(format!("{setting}: {}: {}{meant}", path.display(), reason(error)))
+}
+
+/// What went wrong, in the words of the system but without its number.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+/// What is wrong with the text of a file.
+#[derive(Debug)]
+struct Wrong {
+    line: Option<usize>,
+    message: String,
+}
+
+fn parse(text: &str) -> Result<raw::File, Wrong> {
+    toml::from_str(text).map_err(|error| {
+        let start = error.span().map(|span| span.start);
+        let line = start.and_then(|start| text.get(..start)).map(|before| before.matches('\n').count() + 1);
+        let key = start.and_then(|start| key_at(DeTable::parse(text).ok()?.get_ref(), start));
+        Wrong { line, message: explain(error.message(), key.as_deref()) }
+    })
+}
+
+/// The full name of the key at this position of the text.
+fn key_at(table: &DeTable<'_>, position: usize) -> Option<String> {
+    table.iter().find_map(|(key, value)| {
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) => key_at(inner, position),
+            DeValue::Array(items) => {
+                items.iter().find_map(|item| key_at(item.get_ref().as_table()?, position))
+            }
+            _ => None,
+        };
+        match inner {
+            Some(inner) => Some(format!("{}.{inner}", key.get_ref())),
+            None if key.span().contains(&position) || value.span().contains(&position) => {
+                Some(key.get_ref().to_string())
+            }
+            None => None,
+        }
+    })
+}
+
+/// Turns the parser's message into one that names the key and the nearest right word.
+fn explain(message: &str, key: Option<&str>) -> String {
+    let message = message.trim().replace('\n', " ");
+    let key = key.unwrap_or_default();
+    let mut words = message.split('`').skip(1).step_by(2);
+    let typed = words.next().unwrap_or_default();
+    let allowed: Vec<&str> = words.collect();
+    if message.starts_with("unknown field") {
+        return format!("unknown key {key}; {}", right_key(key, typed, &allowed));
+    }
+    if message.starts_with("unknown variant") {
+        let hint = nearest(typed, allowed.iter().copied());
+        let hint = hint.map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"));
+        return format!("{key}: {typed:?}: expected {}{hint}", allowed.join(", "));
+    }
+    let message = plain(&message);
+    if key.is_empty() { message } else { format!("{key}: {message}") }
+}
+
+/// The parser's message in the words of people who do not write Rust.
+fn plain(message: &str) -> String {
+    match message.rsplit_once("expected ") {
+        Some((start, "usize" | "u64" | "u32")) => {
+            format!("{start}expected a whole number, 0 or more")
+        }
+        Some((start, "i32")) => format!("{start}expected a whole number"),
+        Some((start, "a boolean")) => format!("{start}expected true or false"),
+        _ => message.to_owned(),
+    }
+}
+
+/// The key that was meant: one of the same table if any is near, else one of the whole file.
+fn right_key(key: &str, typed: &str, same_table: &[&str]) -> String {
+    let table = key.strip_suffix(typed).unwrap_or_default();
+    let all = keys();
+    let name = |full: &'_ str| full.rsplit('.').next().unwrap_or_default().to_owned();
+    match nearest(typed, same_table.iter().copied()) {
+        Some(meant) => format!("did you mean {table}{meant}?"),
+        None => match nearest(
+            typed,
+            all.iter().map(|full| name(full)).collect::<Vec<_>>().iter().map(String::as_str),
+        ) {
+            Some(meant) => {
+                let full = all.iter().find(|full| name(full) == meant);
+                format!("did you mean {}?", full.map_or(meant, String::as_str))
+            }
+            None => format!("the keys here are {}", same_table.join(", ")),
+        },
+    }
+}
+
+/// The full names of all keys. The parser knows them: each of its tables lists them when it meets a stranger.
+fn keys() -> Vec<String> {
+    TABLES
+        .iter()
+        .flat_map(|(prefix, header)| {
+            let stranger = toml::from_str::<raw::File>(&format!("{header}\n\"?\" = 0"));
+            let message = stranger.err().map(|error| error.message().to_owned()).unwrap_or_default();
+            let names: Vec<String> =
+                message.split('`').skip(3).step_by(2).map(|key| format!("{prefix}{key}")).collect();
+            names
+        })
+        .collect()
+}
+
+/// Makes the paths of the file start at its own directory, wherever the program was started.
+fn resolve_paths(file: &mut raw::File, directory: &Path) {
+    let log_file = file.log.file.as_mut().filter(|path| path.as_os_str() != "-");
+    let anonymous = file.anonymous.as_mut().map(|anonymous| &mut anonymous.home);
+    let homes = file.users.iter_mut().filter_map(|user| user.home.as_mut());
+    let tls = file.tls.iter_mut().flat_map(|tls| {
+        let single = [&mut tls.certificate, &mut tls.key, &mut tls.client_ca].into_iter().flatten();
+        let more =
+            tls.certificates.iter_mut().flat_map(|files| [Some(&mut files.certificate), files.key.as_mut()]);
+        single.chain(more.flatten())
+    });
+    let paths =
+        log_file.into_iter().chain(file.log.xferlog.as_mut()).chain(anonymous).chain(homes).chain(tls);
+    paths.for_each(|path: &mut PathBuf| *path = directory.join(&*path));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_in_one_line() {
+        for (text, line, message) in [
+            (
+                "\n[limits]\nidle_timeot = 3",
+                3,
+                "unknown key limits.idle_timeot; did you mean limits.idle_timeout?",
+            ),
+            ("idle_timeout = \"3s\"", 1, "unknown key idle_timeout; did you mean limits.idle_timeout?"),
+            ("[[users]]\nname = \"a\"\nhom = \"/\"", 3, "unknown key users.hom; did you mean users.home?"),
+            (
+                "[uploads]\nfrobnicate = 1",
+                2,
+                "unknown key uploads.frobnicate; the keys here are publish, incomplete, sync",
+            ),
+            (
+                "[limits]\nidle_timeout = 300",
+                2,
+                r#"limits.idle_timeout: 300: expected a duration such as "300s", "100ms", "5m" or "1h" ("0s" is off)"#,
+            ),
+            (
+                "[limits]\n\nmax_connections = \"many\"",
+                3,
+                r#"limits.max_connections: invalid type: string "many", expected a whole number, 0 or more"#,
+            ),
+            (
+                "[passive]\nports = [\"60000\", \"7-3\"]",
+                2,
+                r#"passive.ports: "7-3": the range is reversed; did you mean 3-7?"#,
+            ),
+            (
+                "umask = \"028\"",
+                1,
+                r#"umask: "028": expected up to four octal digits such as "022" or "0027""#,
+            ),
+            (
+                "[tls]\nsession_reuse = \"requier\"",
+                2,
+                r#"tls.session_reuse: "requier": expected off, report, require; did you mean "require"?"#,
+            ),
+            (
+                "[anonymous]\nhome = \"/\"\npermissions = \"xyz\"",
+                3,
+                r#"anonymous.permissions: "xyz": expected permission letters out of "elradfmwMT""#,
+            ),
+            ("[[users]]\nname = \"a\"\npassword = 12345", 3, "users.password: expected a text in quotes"),
+            ("[[users]]\nhome = \"/\"", 1, "users: missing field `name`"),
+        ] {
+            let wrong = parse(text).unwrap_err();
+            assert_eq!((wrong.line, wrong.message.as_str()), (Some(line), message), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_tables_tell_their_keys() {
+        let keys = keys();
+        for (prefix, _) in TABLES {
+            assert!(
+                keys.iter().any(|key| key.strip_prefix(prefix).is_some_and(|key| !key.contains('.'))),
+                "{prefix}"
+            );
+        }
+        for key in ["listen", "limits.idle_timeout", "tls.certificates.key", "users.overrides.recursive"] {
+            assert!(keys.iter().any(|known| known == key), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_documents_name_every_key() {
+        let reference = include_str!("../../../../docs/configuration.md");
+        let example = include_str!("../../../../docs/wharf.toml");
+        for key in keys() {
+            let name = key.rsplit('.').next().unwrap();
+            let is_table = TABLES.iter().any(|(prefix, _)| prefix.strip_suffix('.') == Some(key.as_str()));
+            assert!(is_table || reference.contains(&format!("| `{key}` |")), "{key}");
+            assert!(is_table || example.contains(&format!("{name} = ")), "{key}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The command line, written over the file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wharf::{Letters, Secret};
+
+use super::file::unreadable;
+use super::notation::{ListenAddress, Several, Written};
+use super::raw;
+use crate::args::{Concurrency, Flags};
+use crate::failure::Failure;
+
+/// Where we listen when nobody says.
+const ANY_ADDRESS: &str = "0.0.0.0";
+
+/// Writes the flags over what the file says. Flags that describe a user replace a file without users.
+///
+/// # Errors
+/// When flags contradict each other or the file, or name what is not there.
+pub(crate) fn apply(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
+    apply_addresses(flags, file);
+    apply_tls(flags, file)?;
+    apply_settings(flags, file);
+    apply_user(flags, file)
+}
+
+/// What the flags ask for that is worth a line on standard error.
+pub(crate) fn notes(flags: &Flags) -> Vec<String> {
+    let mut notes = Vec::new();
+    if flags.write && flags.username.is_none() {
+        notes.push("-w without -u: everybody who can connect may change, delete and upload files".to_owned());
+    }
+    if flags.concurrency.is_some_and(|kind| kind != Concurrency::Async) {
+        notes.push("--concurrency changes nothing: one process serves everybody on all cores".to_owned());
+    }
+    if flags.disable_sendfile {
+        notes.push(
+            "--disable-sendfile changes nothing: wharf decides by itself when the kernel copies".to_owned(),
+        );
+    }
+    notes
+}
+
+fn apply_addresses(flags: &Flags, file: &mut raw::File) {
+    let default = || Several(vec![ListenAddress { host: ANY_ADDRESS.into(), port: None }]);
+    let listen = file.listen.get_or_insert_with(default);
+    for address in &mut listen.0 {
+        if let Some(interface) = &flags.interface {
+            address.host = interface.trim_start_matches('[').trim_end_matches(']').to_owned();
+        }
+        address.port = flags.port.or(address.port);
+    }
+    listen.0.dedup();
+    if let Some(range) = &flags.range {
+        file.passive.ports = Some(Several(vec![range.clone()]));
+    }
+    if let Some(address) = &flags.nat_address {
+        file.passive.masquerade_address = Some(Written(address.clone()));
+    }
+}
+
+fn apply_tls(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
+    if flags.tls {
+        file.tls.get_or_insert_default();
+    }
+    let needing_tls = [
+        ("--certfile", flags.certfile.is_some()),
+        ("--keyfile", flags.keyfile.is_some()),
+        ("--tls-control-required", flags.tls_control_required),
+        ("--tls-data-required", flags.tls_data_required),
+    ];
+    let Some(tls) = &mut file.tls else {
+        return match needing_tls.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Failure::usage(format!("{flag} needs --tls"))),
+            None => Ok(()),
+        };
+    };
+    if let Some(certificate) = &flags.certfile {
+        tls.certificate = Some(readable("--certfile", certificate)?);
+        tls.key = None;
+    }
+    if let Some(key) = &flags.keyfile {
+        tls.key = Some(readable("--keyfile", key)?);
+    }
+    if flags.tls && tls.certificate.is_none() {
+        return Err(Failure::usage("--tls needs --certfile; wharf self-signed makes one to try"));
+    }
+    tls.require_control |= flags.tls_control_required;
+    tls.require_data |= flags.tls_data_required;
+    Ok(())
+}
+
+fn apply_settings(flags: &Flags, file: &mut raw::File) {
+    override_with(&mut file.banner, flags.banner.clone());
+    override_with(&mut file.use_gmt_times, flags.use_localtime.then_some(false));
+    override_with(&mut file.limits.idle_timeout, flags.timeout.map(Written));
+    override_with(&mut file.limits.data_timeout, flags.timeout.map(Written));
+    override_with(&mut file.limits.max_connections, flags.max_cons);
+    override_with(&mut file.limits.max_connections_per_ip, flags.max_cons_per_ip);
+    override_with(&mut file.limits.max_login_attempts, flags.max_login_attempts);
+    override_with(&mut file.active.permit_foreign_addresses, flags.permit_foreign_addresses.then_some(true));
+    override_with(&mut file.active.permit_privileged_ports, flags.permit_privileged_ports.then_some(true));
+    if let Some(format) = flags.log_format {
+        file.log.format = format;
+    }
+}
+
+fn override_with<T>(slot: &mut Option<T>, given: Option<T>) {
+    if given.is_some() {
+        *slot = given;
+    }
+}
+
+/// Makes the one user that flags can describe, or without any and without a file, the anonymous one.
+fn apply_user(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
+    let describing = [
+        ("-u", flags.username.is_some()),
+        ("-P", flags.password.is_some()),
+        ("--password-file", flags.password_file.is_some()),
+        ("-d", flags.directory.is_some()),
+        ("-w", flags.write),
+    ];
+    let described = describing.into_iter().find_map(|(flag, given)| given.then_some(flag));
+    let file_has_users =
+        !file.users.is_empty() || file.anonymous.is_some() || file.auth.kind != raw::AuthKind::Virtual;
+    match (described, &flags.config) {
+        (None, _) if file_has_users => return Ok(()),
+        (None, Some(config)) => {
+            let problem = "nobody could log in: add [[users]] or [anonymous], or give -d or -u";
+            return Err(Failure::usage(format!("{}: {problem}", config.display())));
+        }
+        (Some(flag), Some(config)) if file_has_users => {
+            return Err(Failure::usage(format!(
+                "{flag} and the users of {} exclude each other",
+                config.display()
+            )));
+        }
+        _ => {}
+    }
+    let home = match &flags.directory {
+        Some(directory) => directory_of("-d", directory)?,
+        None => std::env::current_dir().map_err(|error| unreadable("-d", Path::new("."), &error))?,
+    };
+    let permissions = Some(Written(if flags.write { Letters::ALL } else { Letters::READ_ONLY }));
+    match (flags.username.as_deref(), password(flags)?) {
+        (Some(""), _) => return Err(Failure::usage("-u needs a name that is not empty")),
+        (Some(name), Some(password)) => file.users.push(raw::User {
+            name: name.into(),
+            password: Some(raw::Password(password)),
+            home: Some(home),
+            permissions,
+            ..raw::User::default()
+        }),
+        (None, None) => {
+            file.anonymous = Some(raw::Anonymous { home, permissions, ..raw::Anonymous::default() })
+        }
+        (Some(_), None) => {
+            return Err(Failure::usage("-u needs a password: -P, --password-file or WHARF_PASSWORD"));
+        }
+        (None, Some(_)) => {
+            return Err(Failure::usage("a password (-P or --password-file) needs a user: -u"));
+        }
+    }
+    Ok(())
+}
+
+/// The password of the flags, wherever it is.
+fn password(flags: &Flags) -> Result<Option<Secret>, Failure> {
+    let Some(path) = &flags.password_file else {
+        return Ok(flags.password.clone());
+    };
+    if flags.password.is_some() {
+        return Err(Failure::usage("-P and --password-file exclude each other"));
+    }
+    let text = fs::read(path).map_err(|error| unreadable("--password-file", path, &error))?;
+    let text = Secret::new(text);
+    let line = text.expose().split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    Ok(Some(Secret::new(line)))
+}
+
+/// A file that can be read.
+///
+/// # Errors
+/// When it cannot: the failure names the `setting` that asks for it.
+pub(crate) fn readable(setting: &str, path: &Path) -> Result<PathBuf, Failure> {
+    let is_directory = fs::File::open(path)
+        .and_then(|file| file.metadata())
+        .map_err(|error| unreadable(setting, path, &error))?
+        .is_dir();
+    match is_directory {
+        true => Err(Failure::usage(format!("{setting}: {}: is a directory", path.display()))),
+        false => Ok(path.to_owned()),
+    }
+}
+
+/// A directory that can be listed, by its absolute path.
+///
+/// # Errors
+/// When it cannot: the failure names the `setting` that asks for it.
+pub(crate) fn directory_of(setting: &str, path: &Path) -> Result<PathBuf, Failure> {
+    let found = fs::canonicalize(path).map_err(|error| unreadable(setting, path, &error))?;
+    fs::read_dir(&found).map_err(|error| unreadable(setting, path, &error))?;
+    Ok(found)
+}

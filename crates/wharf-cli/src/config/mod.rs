@@ -1,0 +1,19 @@
+//! What the program is to do, from the command line and the configuration file.
+//!
+//! `notation` reads values, [`raw`] holds them as typed, `flags` writes the command line over the file, and [`checked`] says
+//! what it all means.
+
+mod accounts;
+mod checked;
+mod file;
+mod flags;
+mod nearest;
+mod notation;
+pub(crate) mod raw;
+mod summary;
+
+pub(crate) use self::accounts::{Accounts, Password, SystemUser};
+pub(crate) use self::checked::{Certificate, Config, Log, Tls};
+pub(crate) use self::file::reason;
+pub(crate) use self::notation::{ListenAddress, Notation, read};
+pub(crate) use self::raw::LogFormat;

@@ -1,0 +1,39 @@
+//! What the process gives up once its ports are open, and what confines it from then on.
+//!
+//! Both go by threads, so this comes before the first one is started: before the log, before the runtime.
+
+mod rights;
+mod sandbox;
+
+use crate::config::Config;
+use crate::failure::Failure;
+
+pub(crate) use self::rights::{Plan, plan};
+
+/// What the process has left, to be told once there is a log.
+#[derive(Debug)]
+pub(crate) struct Confinement {
+    line: String,
+    warning: Option<&'static str>,
+}
+
+/// Carries out the plan, then enters the sandbox.
+///
+/// # Errors
+/// When rights cannot be given up, or a sandbox is required and cannot be had.
+pub(crate) fn confine(plan: &Plan, config: &Config) -> Result<Confinement, Failure> {
+    plan.carry_out(config)?;
+    let rights = plan.left()?;
+    let sandbox = sandbox::enter(config)?;
+    Ok(Confinement { line: format!("running as {rights}, {sandbox}"), warning: plan.warning() })
+}
+
+impl Confinement {
+    /// Writes the one line, and what could be better.
+    pub(crate) fn log(&self) {
+        tracing::info!("{}", self.line);
+        if let Some(warning) = self.warning {
+            tracing::warn!("{warning}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! How the program ends when it cannot do what it was asked: one line, and an exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why the program ends. Displayed as one line, whatever the text holds.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    cause: Cause,
+    message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// What was typed or configured cannot be done: exit code 2.
+    Usage,
+    /// Something went wrong while running: exit code 1.
+    Runtime,
+}
+
+impl Failure {
+    /// A flag, key or value is wrong, or names something that is not there.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { cause: Cause::Usage, message: message.into() }
+    }
+
+    /// Something went wrong while running.
+    pub(crate) fn runtime(message: impl Into<String>) -> Self {
+        Self { cause: Cause::Runtime, message: message.into() }
+    }
+
+    /// What the caller of the program sees.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self.cause {
+            Cause::Usage => ExitCode::from(2),
+            Cause::Runtime => ExitCode::from(1),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&one_line(&self.message))
+    }
+}
+
+/// The text without its control characters, which names of files and keys may hold.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut line, character| {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+        line
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line() {
+        assert_eq!(Failure::usage("no\nsuch \x1b[1mfile").to_string(), r"no\nsuch \u{1b}[1mfile");
+    }
+}

@@ -1,0 +1,105 @@
+//! Opening the ports, before anything else can fail and while the process may still have the rights for it.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::{ListenAddress, reason};
+use crate::failure::Failure;
+use crate::output;
+
+/// The port that FTP has, and the one that is taken in its place.
+const PORTS: [u16; 2] = [21, 2121];
+
+/// How many clients may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// Listens on an address; without a port on 21, or on 2121 with a line on standard error that says why.
+///
+/// # Errors
+/// When the host is unknown or the port cannot be had.
+pub(crate) fn open(address: &ListenAddress) -> Result<TcpListener, Failure> {
+    let [usual, other] = PORTS;
+    let Some(port) = address.port else {
+        return open_at(&address.host, usual).or_else(|error| {
+            let listener =
+                open_at(&address.host, other).map_err(|error| failure(&address.host, other, &error))?;
+            output::complain(&format!("port {usual}: {}; serving on port {other} instead", cause(&error)));
+            Ok(listener)
+        });
+    };
+    open_at(&address.host, port).map_err(|error| failure(&address.host, port, &error))
+}
+
+fn open_at(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
+    for address in (host, port).to_socket_addrs()? {
+        match bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Binds an address; `[::]` takes IPv4 too.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Elsewhere than on Unix this option would let two programs share the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn failure(host: &str, port: u16, error: &io::Error) -> Failure {
+    let address = ListenAddress { host: host.into(), port: Some(port) };
+    Failure::usage(format!("cannot listen on {address}: {}", cause(error)))
+}
+
+/// Why, and what would help.
+fn cause(error: &io::Error) -> String {
+    let hint = match error.kind() {
+        ErrorKind::PermissionDenied => " (ports below 1024 need root or CAP_NET_BIND_SERVICE)",
+        ErrorKind::AddrInUse => " (another program listens there)",
+        ErrorKind::AddrNotAvailable => " (this machine does not have the address)",
+        _ => "",
+    };
+    format!("{}{hint}", reason(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: &str, port: u16) -> ListenAddress {
+        ListenAddress { host: host.into(), port: Some(port) }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let listener = open(&address("127.0.0.1", 0)).unwrap();
+        let taken = listener.local_addr().unwrap();
+        let failure = open(&address("127.0.0.1", taken.port())).unwrap_err();
+        let expected =
+            format!("cannot listen on {taken}: address already in use (another program listens there)");
+        assert_eq!(failure.to_string(), expected);
+    }
+
+    #[test]
+    fn names_are_looked_up() {
+        assert!(open(&address("localhost", 0)).is_ok());
+        assert!(
+            open(&address("host.invalid", 0))
+                .unwrap_err()
+                .to_string()
+                .starts_with("cannot listen on host.invalid:0: ")
+        );
+    }
+}

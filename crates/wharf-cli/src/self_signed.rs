@@ -1,0 +1,50 @@
+//! A certificate to try TLS with. Nobody vouches for it, so clients must be told to trust it.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use crate::config::reason;
+use crate::failure::Failure;
+use crate::output;
+
+/// Writes `cert.pem` and `key.pem` for these host names and addresses into a directory, and overwrites neither.
+///
+/// # Errors
+/// When a name is none, or a file cannot be made.
+pub(crate) fn create(directory: &Path, names: &[String]) -> Result<(), Failure> {
+    let made = rcgen::generate_simple_self_signed(names).map_err(|error| {
+        Failure::usage(format!("{}: no certificate can be made: {error}", names.join(", ")))
+    })?;
+    let (certificate, key) = (directory.join("cert.pem"), directory.join("key.pem"));
+    let cannot = |path: &Path, error: &std::io::Error| {
+        Failure::usage(format!("{}: {}", path.display(), reason(error)))
+    };
+    fs::create_dir_all(directory).map_err(|error| cannot(directory, &error))?;
+    write_new(&key, &made.signing_key.serialize_pem(), Readers::Owner)
+        .map_err(|error| cannot(&key, &error))?;
+    write_new(&certificate, &made.cert.pem(), Readers::Everybody)
+        .map_err(|error| cannot(&certificate, &error))?;
+    output::say(&format!("{}\n{}", certificate.display(), key.display()))
+}
+
+enum Readers {
+    Owner,
+    Everybody,
+}
+
+fn write_new(path: &Path, text: &str, readers: Readers) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(match readers {
+            Readers::Owner => 0o600,
+            Readers::Everybody => 0o644,
+        });
+    }
+    #[cfg(not(unix))]
+    drop(readers);
+    options.open(path)?.write_all(text.as_bytes())
+}

@@ -1,0 +1,159 @@
+//! From a configuration to a running server, and to its end.
+
+use std::net::TcpListener;
+use std::sync::OnceLock;
+
+use tokio::runtime;
+use tokio::sync::oneshot;
+use wharf::{Handle, Server, ServerBuilder};
+
+use crate::config::Config;
+#[cfg(not(target_os = "linux"))]
+use crate::config::raw::Sandbox;
+#[cfg(target_os = "linux")]
+use crate::confinement;
+use crate::daemon::{self, Notice};
+use crate::failure::Failure;
+use crate::signals::{SystemSignals, supervise};
+use crate::{listen, logging, output, sweep, tls, users};
+
+/// The open ports.
+struct Listeners {
+    /// For sessions that begin in clear.
+    explicit: Vec<TcpListener>,
+    /// For sessions that begin with TLS.
+    implicit: Vec<TcpListener>,
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// When a port or a file cannot be had, or the server fails.
+pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
+    let builder = users::builder(config)?;
+    #[cfg(target_os = "linux")]
+    let plan = confinement::plan(config)?;
+    #[cfg(not(target_os = "linux"))]
+    refuse_confinement(config)?;
+    config.umask.map_or(Ok(()), daemon::set_umask)?;
+    let listeners = open_ports(config)?;
+    // Threads start behind this and not before: rights can be given up for a whole process only while it has one.
+    #[cfg(target_os = "linux")]
+    let confinement = confinement::confine(&plan, config)?;
+    let log = logging::start(&config.log)?;
+    #[cfg(target_os = "linux")]
+    confinement.log();
+    daemon::raise_limits();
+    let cannot_start = |error| Failure::runtime(format!("the program cannot start: {error}"));
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
+    let served = runtime.block_on(async {
+        let signals = SystemSignals::new().map_err(cannot_start)?;
+        let handle = OnceLock::new();
+        let reload = || {
+            daemon::tell(Notice::Reloading);
+            log.reopen();
+            tracing::info!("log reopened");
+            handle.get().into_iter().for_each(reload);
+            daemon::tell(Notice::Ready);
+        };
+        let on_stop = || {
+            daemon::tell(Notice::Stopping);
+            let grace = config.settings.shutdown_grace;
+            tracing::info!(?grace, "stopping; a second signal stops at once");
+        };
+        supervise(signals, reload, on_stop, |stopped| run(builder, config, listeners, &handle, stopped)).await
+    });
+    // A file operation that hangs on a dead disk must not keep the program.
+    runtime.shutdown_background();
+    served
+}
+
+/// What only Linux can do is refused elsewhere rather than ignored.
+///
+/// # Errors
+/// When the configuration asks for it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn refuse_confinement(config: &Config) -> Result<(), Failure> {
+    if config.run_as.is_some() {
+        return Err(Failure::usage("run_as works on Linux only"));
+    }
+    match config.sandbox {
+        Sandbox::Require => Err(Failure::usage("sandbox = \"require\" works on Linux only")),
+        Sandbox::Auto | Sandbox::Off => Ok(()),
+    }
+}
+
+/// Reads certificates again and reopens the transfer log.
+fn reload(handle: &Handle) {
+    handle.reopen_logs();
+    match handle.reload_certificates() {
+        Ok(()) => tracing::info!("certificates reloaded"),
+        Err(error) => tracing::error!(%error, "certificates not reloaded; the old ones stay"),
+    }
+}
+
+/// Takes the ports that a service manager opened, or else opens those of the configuration.
+fn open_ports(config: &Config) -> Result<Listeners, Failure> {
+    let daemon::Inherited { explicit, implicit } = daemon::inherited()?;
+    if !explicit.is_empty() || !implicit.is_empty() {
+        return Ok(Listeners { explicit, implicit });
+    }
+    let implicit = config.tls.iter().flat_map(|tls| &tls.implicit_listen);
+    Ok(Listeners {
+        explicit: config.listen.iter().map(listen::open).collect::<Result<_, _>>()?,
+        implicit: implicit.map(listen::open).collect::<Result<_, _>>()?,
+    })
+}
+
+/// Serves sessions on these listeners until `stopped`, and then until they have ended. What can be reloaded meanwhile
+/// goes into `handle`.
+async fn run(
+    builder: ServerBuilder,
+    config: &Config,
+    listeners: Listeners,
+    handle: &OnceLock<Handle>,
+    stopped: oneshot::Receiver<()>,
+) -> Result<(), Failure> {
+    let announcement = announcement(&listeners)?;
+    let server = build(builder, config, listeners);
+    let server = server.map_err(|error| Failure::usage(error.to_string()))?;
+    let _ = handle.set(server.handle());
+    output::say(&announcement)?;
+    daemon::tell(Notice::Ready);
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    sweep::begin(config);
+    server.serve_until(stopped).await.map_err(|error| Failure::runtime(error.to_string()))
+}
+
+/// The server that `config` describes.
+fn build(mut builder: ServerBuilder, config: &Config, listeners: Listeners) -> wharf::Result<Server> {
+    builder = builder.settings(config.settings.clone());
+    if let Some(path) = &config.log.xferlog {
+        builder = builder.xferlog(path)?;
+    }
+    if let Some(settings) = &config.tls {
+        builder = builder.tls(tls::load(settings)?);
+    }
+    for socket in listeners.explicit {
+        builder = builder.listen_on(socket)?;
+    }
+    for socket in listeners.implicit {
+        builder = builder.listen_on_implicit_tls(socket)?;
+    }
+    builder.start()
+}
+
+/// What people and scripts are told once clients can connect, and where: the first lines on standard output.
+fn announcement(listeners: &Listeners) -> Result<String, Failure> {
+    let explicit = listeners.explicit.iter().map(|listener| ("FTP", listener));
+    let implicit = listeners.implicit.iter().map(|listener| ("FTPS", listener));
+    let lines = explicit.chain(implicit).map(|(protocol, listener)| {
+        let address = listener.local_addr();
+        let address =
+            address.map_err(|error| Failure::runtime(format!("a listener has no address: {error}")))?;
+        Ok(format!("Serving {protocol} on {address}"))
+    });
+    Ok(lines.collect::<Result<Vec<_>, Failure>>()?.join("\n"))
+}

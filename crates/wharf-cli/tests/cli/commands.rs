@@ -1,0 +1,79 @@
+//! The commands that do not serve.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordVerifier, phc::PasswordHash};
+
+use crate::{wharf, written};
+
+#[test]
+fn the_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = format!("wharf {}\n", env!("CARGO_PKG_VERSION"));
+    for flag in ["-v", "-V", "--version"] {
+        let (stdout, stderr, code) = written(wharf(dir.path(), [flag]).output().unwrap());
+        assert_eq!((stdout, stderr.as_str(), code), (expected.clone(), "", Some(0)), "{flag}");
+    }
+}
+
+#[test]
+fn a_hash_fits_its_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = wharf(dir.path(), ["hash-password"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all("pass wörd\r\nnot this\n".as_bytes()).unwrap();
+    let (stdout, stderr, code) = written(child.wait_with_output().unwrap());
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    let hash = PasswordHash::new(stdout.trim_end()).unwrap();
+    assert!(stdout.starts_with("$argon2id$"));
+    assert!(Argon2::default().verify_password("pass wörd".as_bytes(), &hash).is_ok());
+    assert!(Argon2::default().verify_password(b"other", &hash).is_err());
+}
+
+#[test]
+fn no_password_has_no_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = wharf(dir.path(), ["hash-password"]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(written(output), (String::new(), "wharf: the password is empty\n".into(), Some(2)));
+}
+
+#[test]
+fn a_certificate_is_made_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = || {
+        written(
+            wharf(dir.path(), ["self-signed", "--out", "tls", "localhost", "127.0.0.1"]).output().unwrap(),
+        )
+    };
+    assert_eq!(make(), ("tls/cert.pem\ntls/key.pem\n".into(), String::new(), Some(0)));
+    let text = |name| std::fs::read_to_string(dir.path().join("tls").join(name)).unwrap();
+    assert!(text("cert.pem").starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(text("key.pem").starts_with("-----BEGIN PRIVATE KEY-----"));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(dir.path().join("tls/key.pem")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    assert_eq!(make(), (String::new(), "wharf: tls/key.pem: file exists\n".into(), Some(2)));
+}
+
+#[test]
+fn completions_and_manual_page_know_the_flags() {
+    let dir = tempfile::tempdir().unwrap();
+    for line in [
+        "completions bash",
+        "completions zsh",
+        "completions fish",
+        "completions powershell",
+        "completions elvish",
+        "man",
+    ] {
+        let (stdout, stderr, code) = written(wharf(dir.path(), line.split(' ')).output().unwrap());
+        assert_eq!((stderr.as_str(), code), ("", Some(0)), "{line}");
+        assert!(stdout.replace('\\', "").contains("max-cons-per-ip"), "{line}");
+    }
+}

@@ -1,0 +1,96 @@
+//! Files that are right, and the documents about them.
+
+use std::fs;
+
+use crate::{document, wharf, written};
+
+#[test]
+fn the_example_file_is_accepted_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, stderr, code) =
+        written(wharf(dir.path(), ["self-signed", "--out", ".", "ftp.example.org"]).output().unwrap());
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    for (name, copy) in [("cert.pem", "other-cert.pem"), ("key.pem", "other-key.pem")] {
+        fs::copy(dir.path().join(name), dir.path().join(copy)).unwrap();
+    }
+    for name in ["public", "public/incoming", "ann", "ann/archive"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    fs::write(dir.path().join("wharf.toml"), document("docs/wharf.toml")).unwrap();
+    let (stdout, stderr, code) =
+        written(wharf(dir.path(), ["check", "--config", "wharf.toml"]).output().unwrap());
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    for line in
+        ["listen          0.0.0.0:2121\n", "passive ports   60000-65535\n", "tls             offered; "]
+    {
+        assert!(stdout.contains(line), "{stdout}");
+    }
+}
+
+#[test]
+fn flags_win_over_variables_and_both_over_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(
+        dir.path().join("wharf.toml"),
+        "listen = \"127.0.0.1:1\"\n[limits]\nmax_connections = 1\n[anonymous]\nhome = \".\"\n",
+    )
+    .unwrap();
+    let mut command = wharf(dir.path(), ["check", "--config", "wharf.toml", "-p", "3"]);
+    command.env("WHARF_PORT", "2").env("WHARF_MAX_CONS", "2");
+    let (stdout, ..) = written(command.output().unwrap());
+    assert!(stdout.contains("listen          127.0.0.1:3\n"), "{stdout}");
+    assert!(stdout.contains("connections     2, of one address no limit\n"), "{stdout}");
+}
+
+#[test]
+fn a_password_from_a_file_lets_a_user_in() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("secret"), "12345\n").unwrap();
+    let mut command = wharf(dir.path(), ["check", "-w"]);
+    command.env("WHARF_USERNAME", "ann").env("WHARF_PASSWORD_FILE", "secret");
+    let (stdout, stderr, code) = written(command.output().unwrap());
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    assert!(
+        stdout.contains("user            ann: ") && stdout.contains("elradfmwMT, password in clear\n"),
+        "{stdout}"
+    );
+    assert!(!stdout.contains("12345"));
+}
+
+#[test]
+fn what_is_odd_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for (line, expected) in [
+        ("check -w", "wharf: -w without -u: everybody who can connect may change, delete and upload files\n"),
+        ("check -w -u ann -P a", ""),
+        ("check --concurrency async", ""),
+        (
+            "check --concurrency pre-fork",
+            "wharf: --concurrency changes nothing: one process serves everybody on all cores\n",
+        ),
+        (
+            "check -n 256.1.1.1",
+            "wharf: passive.masquerade_address: 256.1.1.1 is no IPv4 address; it is taken for a host name\n",
+        ),
+    ] {
+        let (_, stderr, code) = written(wharf(dir.path(), line.split(' ')).output().unwrap());
+        assert_eq!((stderr.as_str(), code), (expected, Some(0)), "{line}");
+    }
+}
+
+#[test]
+fn the_reference_names_every_flag_and_variable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (help, ..) = written(wharf(dir.path(), ["--help"]).output().unwrap());
+    let reference = document("docs/configuration.md");
+    let word = |text: &str| {
+        text.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_')).next().unwrap().to_owned()
+    };
+    let flags = help.match_indices("--").map(|(at, _)| word(&help[at..]));
+    let variables = help.match_indices("WHARF_").map(|(at, _)| word(&help[at..]));
+    let names: Vec<String> = flags.chain(variables).collect();
+    assert!(names.len() > 50);
+    for name in names {
+        assert!(reference.contains(&format!("`{name}")), "{name}");
+    }
+}

@@ -1,0 +1,202 @@
+//! Whatever is wrong: exit code 2, nothing on standard output, and one line that says it.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{wharf, written};
+
+#[track_caller]
+fn refused(command: &mut Command, expected: &str) {
+    let (stdout, stderr, code) = written(command.output().unwrap());
+    assert_eq!((stdout.as_str(), stderr, code), ("", format!("wharf: {expected}\n"), Some(2)));
+}
+
+/// A directory with what the rows below name.
+fn place() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("public")).unwrap();
+    for name in ["cert.pem", "ca.pem", "file"] {
+        fs::write(dir.path().join(name), "text").unwrap();
+    }
+    dir
+}
+
+#[test]
+fn flags() {
+    let dir = place();
+    for (line, expected) in [
+        ("--prot 2121", "unknown flag --prot; did you mean --port?"),
+        ("-z", "unknown flag -z; wharf --help lists them"),
+        ("chekc", r#"unknown command "chekc"; did you mean wharf check?"#),
+        ("public", r#"unknown command "public"; a directory to serve is given by -d"#),
+        ("check public", r#"unexpected word "public"; wharf --help says what goes where"#),
+        ("-p 2121 check", "flags go after the command: wharf check ..."),
+        ("-p", "--port needs a value"),
+        ("-p 65536", r#"--port: "65536": expected a port from 0 to 65535"#),
+        ("-p ftp", r#"--port: "ftp": expected a port from 0 to 65535"#),
+        ("-r 60010-60000", r#"--range: "60010-60000": the range is reversed; did you mean 60000-60010?"#),
+        ("-r 1-99999", r#"--range: "1-99999": ports are numbers from 1 to 65535"#),
+        ("-r x", r#"--range: "x": expected a port range such as "60000-65535", or a port"#),
+        ("-n ::1", r#"--nat-address: "::1": expected an IPv4 address such as "203.0.113.7", or a host name"#),
+        ("-d publik", "-d: publik: no such file or directory; did you mean public?"),
+        ("-d file", "-d: file: not a directory"),
+        ("-u ann", "-u needs a password: -P, --password-file or WHARF_PASSWORD"),
+        ("-P secret", "a password (-P or --password-file) needs a user: -u"),
+        ("-u ann -P a --password-file file", "-P and --password-file exclude each other"),
+        (
+            "-u ann --password-file nofile",
+            "--password-file: nofile: no such file or directory; did you mean file?",
+        ),
+        ("--max-cons -1", r#"--max-cons: "-1": expected a whole number, 0 or more"#),
+        ("--max-login-attempts x", r#"--max-login-attempts: "x": expected a whole number, 0 or more"#),
+        (
+            "--timeout soon",
+            r#"--timeout: "soon": expected a duration such as "300s", "100ms", "5m" or "1h" ("0s" is off)"#,
+        ),
+        (
+            "--encoding latin-1",
+            "--encoding: \"latin-1\": only utf-8: names are bytes and reach clients as they are on the disk, \
+             whatever their encoding",
+        ),
+        (
+            "--concurrency multi-threads",
+            r#"--concurrency: "multi-threads": expected async, multi-thread, multi-proc, pre-fork; did you mean multi-thread?"#,
+        ),
+        ("--log-format xml", r#"--log-format: "xml": expected text, json"#),
+        ("--tls", "--tls needs --certfile; wharf self-signed makes one to try"),
+        ("--certfile cert.pem", "--certfile needs --tls"),
+        ("--tls-data-required", "--tls-data-required needs --tls"),
+        (
+            "--tls --certfile crt.pem",
+            "--certfile: crt.pem: no such file or directory; did you mean cert.pem?",
+        ),
+        ("--tls --certfile cert.pem --keyfile public", "--keyfile: public: is a directory"),
+        ("--config public", "--config: public: is a directory"),
+        ("--config none.toml", "--config: none.toml: no such file or directory"),
+        ("completions klingon", r#"<SHELL>: "klingon": expected bash, elvish, fish, powershell, zsh"#),
+        ("self-signed localhost", "--out <DIR> must be given"),
+    ] {
+        println!("{line}");
+        refused(&mut wharf(dir.path(), line.split(' ')), expected);
+    }
+}
+
+#[test]
+fn variables() {
+    let dir = place();
+    for (name, value, expected) in [
+        ("WHARF_WRITE", "perhaps", r#"--write: "perhaps": expected true or false"#),
+        ("WHARF_CONFIG", "none.toml", "--config: none.toml: no such file or directory"),
+        (
+            "WHARF_PORT",
+            "tcp://10.0.0.1:21",
+            "--port: \"tcp://10.0.0.1:21\": Kubernetes sets WHARF_PORT to this for a service called wharf; \
+             set enableServiceLinks: false, or give the service another name",
+        ),
+    ] {
+        refused(wharf(dir.path(), ["check"]).env(name, value), expected);
+    }
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let dir = place();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let expected =
+        format!("cannot listen on 127.0.0.1:{port}: address already in use (another program listens there)");
+    refused(&mut wharf(dir.path(), ["-i", "127.0.0.1", "-p", &port]), &expected);
+}
+
+/// What the parser alone can tell is tested beside it; this is about what files mean.
+#[test]
+fn files() {
+    let dir = place();
+    let user = "[[users]]\nname = \"ann\"\nhome = \"public\"\n";
+    let user_with_password = format!("{user}password = \"a\"\n");
+    let public = "[anonymous]\nhome = \"public\"\n";
+    for (text, expected) in [
+        ("listen", "{file}:1: "),
+        (
+            "[limits]\nidle_timeot = \"1s\"",
+            "{file}:2: unknown key limits.idle_timeot; did you mean limits.idle_timeout?",
+        ),
+        ("banner = \"hello\"", "{file}: nobody could log in: add [[users]] or [anonymous], or give -d or -u"),
+        (
+            "[anonymous]\nhome = \"publik\"",
+            "anonymous.home: {dir}/publik: no such file or directory; did you mean {dir}/public?",
+        ),
+        (user, "users.password of \"ann\": a user needs this or password_hash"),
+        (&format!("{user_with_password}{user_with_password}"), "users.name: \"ann\" is there twice"),
+        (
+            &format!("{user_with_password}password_hash = \"$6$x\""),
+            "users of \"ann\": password and password_hash exclude each other",
+        ),
+        (
+            &format!("{user}password_hash = \"secret\""),
+            "users.password_hash of \"ann\": not a password hash; argon2, bcrypt, $5$, $6$ and $y$ hashes are known; \
+             wharf hash-password makes one",
+        ),
+        ("[[users]]\nname = \"ann\"\npassword = \"a\"", "users.home of \"ann\": is missing"),
+        ("[[users]]\nname = \"anonymous\"", "users.name: \"anonymous\" has a table of its own: [anonymous]"),
+        ("[[users]]\nname = \"\"", "users.name: \"\": expected a name, in one line"),
+        (
+            &format!("listen = []\n{public}"),
+            "listen: expected an address and a port such as \"0.0.0.0:2121\" or \"[::]:2121\"",
+        ),
+        (
+            &format!("[passive]\nmasquerade_map = {{ \"10.0.0\" = \"1.2.3.4\" }}\n{public}"),
+            "passive.masquerade_map: \"10.0.0\": expected an IP address such as \"10.0.0.2\"",
+        ),
+        (
+            &format!("[passive]\nports = \"60000-65535\"\nport_offset = 1\n{public}"),
+            "passive.port_offset: moves passive.ports out of 1 to 65535",
+        ),
+        (&format!("[tls]\n{public}"), "tls.certificate: is missing; wharf self-signed makes one to try"),
+        (
+            &format!("[tls]\ncertificate = \"crt.pem\"\n{public}"),
+            "tls.certificate: {dir}/crt.pem: no such file or directory; did you mean {dir}/cert.pem?",
+        ),
+        (
+            &format!("[tls]\ncertificate = \"cert.pem\"\nclient_certificates = \"required\"\n{public}"),
+            "tls.client_certificates: needs tls.client_ca",
+        ),
+        (
+            &format!("[tls]\ncertificate = \"cert.pem\"\nclient_ca = \"ca.pem\"\n{public}"),
+            "tls.client_ca: means nothing while tls.client_certificates is \"off\"; did you mean \"optional\"?",
+        ),
+        (&format!("run_as = \"no such user\"\n{public}"), "run_as: there is no user \"no such user\""),
+        (
+            &format!("[auth]\nkind = \"unix\"\n{public}"),
+            "[anonymous] is for virtual users; system users have anonymous_user in [auth.unix] or [auth.windows]",
+        ),
+        ("[auth]\nkind = \"windows\"", "auth.kind = \"windows\" works on Windows only"),
+    ] {
+        println!("{text}");
+        let file = dir.path().join("wharf.toml");
+        fs::write(&file, text).unwrap();
+        let fill = |line: &str| {
+            line.replace("{file}", file.to_str().unwrap()).replace("{dir}", dir.path().to_str().unwrap())
+        };
+        let mut command = wharf(dir.path(), ["check", "--config"]);
+        command.arg(&file);
+        if let Some(start) = expected.strip_suffix(": ") {
+            let (_, stderr, code) = written(command.output().unwrap());
+            assert!(stderr.starts_with(&fill(&format!("wharf: {start}: "))), "{stderr}");
+            assert_eq!((stderr.lines().count(), code), (1, Some(2)));
+        } else {
+            refused(&mut command, &fill(expected));
+        }
+    }
+}
+
+#[test]
+fn users_of_flags_and_of_a_file() {
+    let dir = place();
+    fs::write(dir.path().join("wharf.toml"), "[anonymous]\nhome = \"public\"\n").unwrap();
+    let expected = "-d and the users of wharf.toml exclude each other";
+    refused(&mut wharf(dir.path(), ["--config", "wharf.toml", "-d", "public"]), expected);
+}

@@ -1,0 +1,119 @@
+//! The program while it serves: its first line, and how signals end it.
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use crate::wharf;
+
+/// A running server, and the address in its first line.
+struct Running {
+    child: Child,
+    address: String,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
+        let address = first.trim_end().strip_prefix("Serving FTP on ").unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end: the exit code, and what standard error holds.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (self.child.wait().unwrap().code(), stderr)
+    }
+}
+
+#[test]
+fn the_first_line_names_the_real_port() {
+    let dir = tempfile::tempdir().unwrap();
+    for (interface, start) in [("127.0.0.1", "127.0.0.1:"), ("0.0.0.0", "0.0.0.0:")] {
+        let server = Running::start(wharf(dir.path(), ["-i", interface, "-p", "0"]));
+        let port = server.address.strip_prefix(start).unwrap();
+        assert!(TcpStream::connect(format!("127.0.0.1:{port}")).is_ok());
+        server.signal("-TERM");
+        assert_eq!(server.end().0, Some(0));
+    }
+}
+
+#[test]
+fn signals_to_stop_end_it_well() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["-TERM", "-INT"] {
+        let server = Running::start(wharf(dir.path(), ["-i", "127.0.0.1", "-p", "0"]));
+        server.signal(name);
+        let (code, log) = server.end();
+        assert_eq!(code, Some(0), "{name}");
+        assert!(log.contains(" INFO  stopping"), "{log}");
+    }
+}
+
+#[test]
+fn a_hangup_opens_the_log_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config =
+        "listen = \"127.0.0.1:0\"\nlog = { file = \"log\", format = \"json\" }\nanonymous.home = \".\"\n";
+    std::fs::write(dir.path().join("wharf.toml"), config).unwrap();
+    let server = Running::start(wharf(dir.path(), ["--config", "wharf.toml"]));
+    std::fs::rename(dir.path().join("log"), dir.path().join("log.1")).unwrap();
+    server.signal("-HUP");
+    // The new file is there once the signal has been dealt with.
+    while !dir.path().join("log").exists() {
+        std::thread::yield_now();
+    }
+    server.signal("-TERM");
+    assert_eq!(server.end().0, Some(0));
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let last = log.lines().last().unwrap();
+    assert!(last.starts_with('{') && last.contains(r#""message":"stopping"#), "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_log_begins_with_what_is_left_of_all_rights() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Running::start(wharf(dir.path(), ["-i", "127.0.0.1", "-p", "0"]));
+    server.signal("-TERM");
+    let (_, log) = server.end();
+    let first = log.lines().next().unwrap();
+    assert!(
+        first.contains(" INFO  running as ") && first.contains(", no new privileges, Landlock: "),
+        "{log}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_manager_hears_how_it_goes() {
+    use std::os::unix::net::UnixDatagram;
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    let hears = || {
+        let mut notice = [0; 64];
+        let length = manager.recv(&mut notice).unwrap();
+        String::from_utf8_lossy(&notice[..length]).into_owned()
+    };
+    let mut command = wharf(dir.path(), ["-i", "127.0.0.1", "-p", "0"]);
+    command.env("NOTIFY_SOCKET", &path);
+    let server = Running::start(command);
+    assert_eq!(hears(), "READY=1");
+    server.signal("-HUP");
+    assert!(hears().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert_eq!(hears(), "READY=1");
+    server.signal("-TERM");
+    assert_eq!(hears(), "STOPPING=1");
+    assert_eq!(server.end().0, Some(0));
+}

@@ -1,0 +1,101 @@
+//! Limits on connections: the refusal is readable, and nothing else suffers.
+
+use std::{net::TcpStream, thread};
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use crate::{
+    case::{Case, greets},
+    client::{Client, connect_from, reset},
+    server::{Server, eventually},
+};
+
+const FULL: &str = "421 Too many connections*";
+const FULL_FOR_ADDRESS: &str = "421 Too many connections from the same IP address.";
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("connections", |server| {
+        let (first, _second) = (Client::connect(server), Client::connect(server));
+        assert_refused(server, FULL);
+        drop(first);
+        eventually("a place is free again", || greets(server));
+    })
+    .with("limits.max_connections = 2"),
+    Case::new("connections of one address", |server| {
+        let (first, _second) = (Client::connect(server), Client::connect(server));
+        assert_refused(server, FULL_FOR_ADDRESS);
+        let mut other = Client::over(connect_from([127, 0, 0, 2].into(), server.address()));
+        other.expect("220*");
+        drop((first, other));
+        eventually("a place is free again", || greets(server));
+    })
+    .with("limits.max_connections_per_ip = 2"),
+    Case::new("a refusal reaches a client that talks first", |server| {
+        let _only = Client::connect(server);
+        for _ in 0..50 {
+            let mut client = Client::open(server.address());
+            // The server may have closed already; its reply must be there all the same.
+            let _ = std::io::Write::write_all(&mut client.stream(), b"USER x\r\nPASS y\r\n");
+            client.expect(FULL);
+        }
+    })
+    .with("limits.max_connections = 1"),
+    Case::new("data connections do not count", |server| {
+        let mut client = Client::login(server);
+        assert_eq!(client.download("NLST"), b"");
+        client.upload("STOR file", b"x");
+    })
+    .with("limits.max_connections = 1"),
+    Case::new("a storm of resets on the control port", |server| {
+        for _ in 0..200 {
+            reset(TcpStream::connect(server.address()).expect("the server listens"));
+        }
+        Client::login(server).ask("QUIT", "221*");
+    }),
+    Case::new("a storm of resets on passive ports", |server| {
+        let mut client = Client::login(server);
+        for _ in 0..50 {
+            reset(TcpStream::connect(client.passive_address()).expect("the server listens"));
+        }
+        client.upload("STOR file", b"x");
+    }),
+    Case::new("a storm of passive ports", |server| {
+        let mut client = Client::login(server);
+        for _ in 0..300 {
+            client.ask("EPSV", "229*");
+        }
+        client.upload("STOR file", b"x");
+    }),
+    Case::new("parallel connections come and go", |server| {
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        Client::connect(server).ask("QUIT", "221*");
+                    }
+                });
+            }
+        });
+    }),
+    Case::new("no file descriptors left", |server| {
+        limit_descriptors(server, 40);
+        let crowd: Vec<TcpStream> =
+            (0..60).filter_map(|_| TcpStream::connect(server.address()).ok()).collect();
+        drop(crowd);
+        eventually("the server recovers", || greets(server));
+        Client::login(server).upload("STOR file", b"x");
+    })
+    .own(),
+];
+
+fn assert_refused(server: &Server, pattern: &str) {
+    let mut client = Client::open(server.address());
+    client.expect(pattern);
+    client.expect_end();
+}
+
+fn limit_descriptors(server: &Server, count: u64) {
+    let pid = i32::try_from(server.pid()).ok().and_then(Pid::from_raw);
+    let limit = Rlimit { current: Some(count), maximum: Some(count) };
+    prlimit(pid, Resource::Nofile, limit).expect("our own child");
+}

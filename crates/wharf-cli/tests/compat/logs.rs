@@ -1,0 +1,203 @@
+//! What is written down: transfers, one record per line, and never a password.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::{
+    case::Case,
+    client::{Client, reset},
+    server::{Server, eventually},
+};
+
+const PASSWORD: &str = "Tr0ub4dor";
+const XFERLOG: &str = "log.xferlog = '$DIR/xferlog'";
+const JSON: &str = "log.format = 'json'";
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("xferlog: an upload and a download", |server| {
+        let mut client = Client::login(server);
+        client.upload("STOR file", b"12345");
+        client.download("RETR file");
+        let [upload, download] = &xferlog(server, 2)[..] else { panic!("two lines") };
+        assert_record(upload, &["5", &real(server, "file"), "b", "_", "i", "r", "user", "c"]);
+        assert_record(download, &["5", &real(server, "file"), "b", "_", "o", "r", "user", "c"]);
+    })
+    .with(XFERLOG),
+    Case::new("xferlog: anonymous, in ASCII", |server| {
+        fs::write(server.home().join("file"), "12345").expect("a file");
+        let mut client = Client::connect(server);
+        client.ask("USER anonymous", "331*");
+        client.ask("PASS me@example.org", "230*");
+        client.download("RETR file");
+        let record = &xferlog(server, 1)[0];
+        assert_record(record, &["5", &real(server, "file"), "a", "_", "o", "a", "*", "c"]);
+    })
+    .with(XFERLOG),
+    Case::new("xferlog: incomplete uploads", |server| {
+        let mut client = Client::login(server);
+        let data = client.begin_upload("file");
+        reset(data);
+        client.expect("426*");
+        let record = &xferlog(server, 1)[0];
+        assert_record(record, &[&stored(server), &real(server, "file"), "b", "_", "i", "r", "user", "i"]);
+    })
+    .with(XFERLOG),
+    Case::new("xferlog: the user of the moment when the transfer began", |server| {
+        let mut client = Client::login(server);
+        let mut data = client.start("STOR file");
+        data.write_all(b"123").expect("the server reads");
+        client.ask("REIN", "2?0*");
+        drop(data);
+        client.expect("226*");
+        let record = &xferlog(server, 1)[0];
+        assert_record(record, &["3", &real(server, "file"), "b", "_", "i", "r", "user", "c"]);
+    })
+    .with(XFERLOG),
+    Case::new("xferlog: a session lost in an upload", |server| {
+        let mut client = Client::login(server);
+        let data = client.begin_upload("file");
+        drop(client);
+        eventually("the transfer is recorded", || !read(&xferlog_path(server)).is_empty());
+        drop(data);
+        let record = &xferlog(server, 1)[0];
+        assert_record(record, &[&stored(server), &real(server, "file"), "b", "_", "i", "r", "user", "i"]);
+    })
+    .with(XFERLOG),
+    Case::new("xferlog: a name with spaces is one word", |server| {
+        let mut client = Client::login(server);
+        client.upload("STOR two words", b"x");
+        let record = &xferlog(server, 1)[0];
+        assert_record(record, &["1", &real(server, "two_words"), "b", "_", "i", "r", "user", "c"]);
+    })
+    .with(XFERLOG),
+    Case::new("a transfer", |server| {
+        let mut client = Client::login(server);
+        client.upload("STOR file", b"12345");
+        eventually("the upload is in the log", || {
+            server.log().lines().any(|line| {
+                ["STOR", "file", "completed=1", "bytes=5", "seconds=", "user", "127.0.0.1"]
+                    .iter()
+                    .all(|word| line.contains(word))
+            })
+        });
+    })
+    .own(),
+    Case::new("why a session was closed", |server| {
+        let mut client = Client::login(server);
+        client.expect("421*");
+        client.expect_end();
+        eventually("the reason is in the log", || {
+            server
+                .log()
+                .lines()
+                .any(|line| line.contains("421 Control connection timed out.") && line.contains("user"))
+        });
+    })
+    .with("limits.idle_timeout = '100ms'"),
+    Case::new("no password", |server| {
+        type_passwords(server);
+        assert!(!server.log().contains(PASSWORD), "a password is in the log");
+    })
+    .own(),
+    Case::new("no password in JSON", |server| {
+        type_passwords(server);
+        assert!(!server.log().contains(PASSWORD), "a password is in the log");
+        assert_json(server);
+    })
+    .with(JSON),
+    Case::new("one record per line, whatever the name", |server| {
+        let hostile = "\"},\n{\r\n\u{2028}\\\x1b[31m\tx";
+        fs::write(server.home().join(hostile), "x").expect("a file");
+        let mut client = Client::login(server);
+        client.download("LIST");
+        for name in ["a\"b\\c\t\x1b[2J", "\u{202e}\u{2028}x", "{}", "%s%n"] {
+            client.upload(format!("STOR {name}"), b"x");
+            client.ask(format!("DELE {name}"), "250*");
+        }
+        client.upload(b"STOR \xfe\x80".as_slice(), b"x");
+        client.ask("QUIT", "221*");
+        client.expect_end();
+        assert_json(server);
+    })
+    .with(JSON),
+    Case::new("no control characters in text", |server| {
+        let mut client = Client::login(server);
+        client.ask("MKD \x1b[31mred\x07", "257*");
+        client.ask("FOO\x1b[31m", "500*");
+        client.ask("RMD \x1b[31mred\x07", "250*");
+        client.ask("QUIT", "221*");
+        client.expect_end();
+        let log = server.log();
+        assert!(!log.contains('\x07') && !log.contains("\x1b[31mred"), "{log:?}");
+    })
+    .own(),
+];
+
+/// Every way in which a password may be typed, right and wrong.
+fn type_passwords(server: &Server) {
+    let mut client = Client::connect(server);
+    client.ask("USER user", "331*");
+    client.ask(format!("PASS {PASSWORD}"), "530*");
+    client.ask(format!("PASS{PASSWORD}"), "500*");
+    client.ask(format!(" PASS {PASSWORD}"), "500*");
+    client.ask(format!("pass {PASSWORD}"), "503*");
+    client.ask(format!("PAS {PASSWORD}"), "500*");
+    client.ask(PASSWORD, "500*");
+    client.log_in();
+    client.ask(format!("PASS {PASSWORD}"), "503*");
+    client.ask("QUIT", "221*");
+    client.expect_end();
+}
+
+fn assert_json(server: &Server) {
+    let log = server.log();
+    assert!(!log.is_empty(), "nothing was logged");
+    for line in log.lines() {
+        let record: Result<Value, _> = serde_json::from_str(line);
+        assert!(record.is_ok_and(|record| record.is_object()), "not a record: {line}");
+    }
+}
+
+/// The lines, split into words, once there are as many as expected.
+fn xferlog(server: &Server, count: usize) -> Vec<Vec<String>> {
+    let path = xferlog_path(server);
+    eventually("the transfer is recorded", || read(&path).lines().count() >= count);
+    let text = read(&path);
+    assert_eq!(text.lines().count(), count, "{text}");
+    text.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
+}
+
+/// `Ddd Mmm dd hh:mm:ss yyyy seconds peer size file type flag direction access user ftp 0 * end`,
+/// a day below ten with two spaces before it.
+fn assert_record(words: &[String], expected: &[&str; 8]) {
+    let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
+    assert_eq!(words.len(), 18, "{words:?}");
+    assert_eq!((words[6], &words[14..17]), ("127.0.0.1", ["ftp", "0", "*"].as_slice()));
+    let [size, file, kind, flag, direction, access, user, end] = *expected;
+    assert_eq!(words[7..13], [size, file, kind, flag, direction, access]);
+    assert!(user == "*" || words[13] == user, "{words:?}");
+    assert_eq!(words[17], end);
+}
+
+/// How much of an incomplete upload was kept.
+fn stored(server: &Server) -> String {
+    fs::metadata(server.home().join("file")).expect("kept").len().to_string()
+}
+
+fn xferlog_path(server: &Server) -> PathBuf {
+    server.outside("xferlog")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// How a file is called in the log: by its path on the machine.
+fn real(server: &Server, name: &str) -> String {
+    server.home().join(name).to_string_lossy().into_owned()
+}

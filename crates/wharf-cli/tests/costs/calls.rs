@@ -1,0 +1,168 @@
+//! System calls, as strace sees them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::Client;
+use crate::row::{Row, Verdict};
+use crate::server::{Server, eventually};
+
+/// The size of large transfers.
+const LARGE: usize = 64 << 20;
+
+/// How many entries the directory has that is listed.
+const ENTRIES: usize = 20;
+
+/// Calls that wait, or belong to the runtime, its threads and the log: how many there are depends on who else is running.
+const WAITING: [&str; 14] = [
+    "brk",
+    "clock_nanosleep",
+    "clone3",
+    "epoll_wait",
+    "fcntl", // how debug builds make sure that what they close is open
+    "futex",
+    "madvise",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "restart_syscall",
+    "rseq",
+    "rt_sigprocmask",
+    "sched_yield",
+];
+
+/// Something that a client does, and what it may cost.
+struct Cost {
+    name: &'static str,
+    /// How many calls all of it may take.
+    limit: usize,
+    /// Calls that there must be: their absence means another way was taken.
+    needs: &'static [&'static str],
+    act: fn(&mut Client),
+}
+
+const COSTS: [Cost; 5] = [
+    Cost { name: "one login", limit: 36, needs: &[], act: |_| {} },
+    Cost { name: "RETR of 64 MiB", limit: 800, needs: &["sendfile"], act: download_large },
+    Cost { name: "STOR of 64 MiB", limit: 3_000, needs: &[], act: upload_large },
+    Cost { name: "RETR of 1 KiB", limit: 70, needs: &[], act: download_small },
+    Cost { name: "MLSD of 20 entries", limit: 100, needs: &["statx"], act: list },
+];
+
+pub(crate) fn rows() -> Vec<Row> {
+    let row = |cost: Cost| {
+        let name = format!("calls of {}", cost.name);
+        Row { name, gap: None, check: Box::new(move || check(&cost)) }
+    };
+    COSTS.into_iter().map(row).collect()
+}
+
+fn download_large(client: &mut Client) {
+    assert_eq!(client.download("RETR large").len(), LARGE);
+}
+
+fn upload_large(client: &mut Client) {
+    client.upload("STOR uploaded", &vec![b'x'; LARGE]);
+}
+
+fn download_small(client: &mut Client) {
+    assert_eq!(client.download("RETR small").len(), 1 << 10);
+}
+
+fn list(client: &mut Client) {
+    let listing = client.download("MLSD few");
+    assert_eq!(listing.iter().filter(|&&byte| byte == b'\n').count(), ENTRIES);
+}
+
+/// Logs in, does what is to be done and leaves, all of which is counted.
+fn check(cost: &Cost) -> Verdict {
+    let server = Server::start("log.file = \"$DIR/log\"", prepare);
+    // Threads, buffers and caches that every first session makes.
+    session(&server, cost.act);
+    let Some(trace) = Trace::start(&server) else {
+        return Verdict::Skipped("strace is not installed, or may not trace".to_owned());
+    };
+    session(&server, cost.act);
+    server.assert_no_leaks();
+    let calls = trace.stop();
+    let work = calls.iter().filter(|(name, _)| !WAITING.contains(&name.as_str()));
+    let total: usize = work.map(|(_, count)| count).sum();
+    assert!(total <= cost.limit, "{total} calls, {} are allowed: {calls:?}", cost.limit);
+    for &name in cost.needs {
+        assert!(calls.contains_key(name), "no {name} among {calls:?}");
+    }
+    Verdict::Passed
+}
+
+fn session(server: &Server, act: fn(&mut Client)) {
+    let mut client = Client::login(server);
+    act(&mut client);
+    client.ask("QUIT", "221*");
+    client.expect_end();
+}
+
+fn prepare(home: &Path) {
+    fs::write(home.join("large"), vec![b'x'; LARGE]).expect("the home is ours");
+    fs::write(home.join("small"), [b'x'; 1 << 10]).expect("the home is ours");
+    fs::create_dir(home.join("few")).expect("the home is ours");
+    for number in 0..ENTRIES {
+        fs::write(home.join("few").join(number.to_string()), b"x").expect("the home is ours");
+    }
+}
+
+/// strace, at work on a server.
+struct Trace {
+    strace: Child,
+    file: PathBuf,
+}
+
+impl Trace {
+    /// Begins to count; `None` when that cannot be done here.
+    fn start(server: &Server) -> Option<Self> {
+        let file = server.outside("calls");
+        let mut strace = Command::new("strace")
+            .args(["-f", "-o"])
+            .arg(&file)
+            .args(["-p", &server.pid().to_string()])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut said = String::new();
+        // It says "attached" once it has all threads, or why it cannot.
+        let heard = BufReader::new(strace.stderr.take()?).read_line(&mut said);
+        if heard.is_ok() && said.contains("attached") {
+            return Some(Self { strace, file });
+        }
+        let _ = strace.wait();
+        None
+    }
+
+    /// How often each call was made.
+    fn stop(mut self) -> BTreeMap<String, usize> {
+        let strace = Pid::from_child(&self.strace);
+        kill_process(strace, Signal::INT).expect("our own child");
+        eventually("strace ends", || matches!(self.strace.try_wait(), Ok(Some(_))));
+        let trace = fs::read_to_string(&self.file).expect("strace has written it");
+        let mut calls = BTreeMap::new();
+        for name in trace.lines().filter_map(called) {
+            *calls.entry(name.to_owned()).or_default() += 1;
+        }
+        calls
+    }
+}
+
+/// The name of the call in a line such as `1234  recvfrom(5, …`. The second half of a call that was interrupted by another
+/// has none.
+fn called(line: &str) -> Option<&str> {
+    let (_, call) = line.split_once(' ')?;
+    let (name, _) = call.trim_start().split_once('(')?;
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(name)
+}
