@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 #[cfg(feature = "tls")]
@@ -27,6 +27,9 @@ const READ_SIZE: usize = 4096;
 
 /// How much of what a leaving client still sends is read, so that its last reply is not lost to a reset.
 const LINGERING_READS: usize = 64;
+
+/// What Telnet commands begin with (RFC 854).
+const IAC: u8 = 255;
 
 /// A control connection.
 pub(super) enum Control {
@@ -70,8 +73,17 @@ impl Control {
             Self::Plain(stream) => loop {
                 ready!(stream.poll_read_ready(context))?;
                 match stream.try_read(space) {
+                    Ok(read) => {
+                        if read < space.len() && space.get(..read).is_some_and(is_all) {
+                            // This tells the runtime, and saves the call that would find nothing.
+                            let _ = stream.try_io(Interest::READABLE, || -> io::Result<()> {
+                                Err(io::ErrorKind::WouldBlock.into())
+                            });
+                        }
+                        return Poll::Ready(Ok(read));
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    read => return Poll::Ready(read),
+                    Err(error) => return Poll::Ready(Err(error)),
                 }
             },
             #[cfg(feature = "tls")]
@@ -169,6 +181,12 @@ impl Control {
             Self::Gone => {}
         }
     }
+}
+
+/// Whether a read that did not fill its space took all that there was. The system also ends a read where urgent data
+/// begin, which is in the middle of Telnet's command or of the line that it marks.
+fn is_all(read: &[u8]) -> bool {
+    read.ends_with(b"\n") && !read.contains(&IAC)
 }
 
 /// Whether nothing that the client has sent waits to be read.
