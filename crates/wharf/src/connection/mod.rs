@@ -209,6 +209,8 @@ impl Connection {
                 Woken::TransferEnded(end) => Box::pin(self.transfer_ended(end)).await,
                 // A client that does not take its last reply does not keep us.
                 Woken::Timeout if self.state == State::Closing => return Parting::Unexpected,
+                // A client that has come for its data counts, even if its time is up.
+                Woken::Timeout if self.channel.attend() => {}
                 Woken::Timeout => self.session.handle_timeout(Instant::now().into_std()),
                 Woken::Stop if phase == Phase::Draining => {
                     self.tell(Input::Stop);
@@ -321,11 +323,13 @@ impl Connection {
         }
     }
 
-    /// When the session wants to hear of the time, or the client must have taken its last reply.
+    /// When the session wants to hear of the time, the client must have taken its last reply, or somebody should look
+    /// for its data connection.
     fn deadline(&self) -> Instant {
         let far = || Instant::now() + Duration::from_secs(86_400);
         let due = self.close_by.or_else(|| self.session.poll_timeout().map(Instant::from_std));
-        due.unwrap_or_else(far)
+        let due = due.unwrap_or_else(far);
+        self.channel.unattended_until().map_or(due, |attended| attended.min(due))
     }
 
     /// Sends what the client takes at once.
@@ -366,6 +370,8 @@ impl Connection {
     }
 
     fn perform(&mut self, op: Op) {
+        // Most operations that come between PASV and a transfer open the file.
+        self.channel.attend();
         self.operation = Some(self.operation_for(op));
     }
 }

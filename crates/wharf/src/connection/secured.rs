@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wharf_proto::{Cause, Direction, Ending, TransferEnd};
 
@@ -14,7 +13,7 @@ use crate::tls::{LONGEST_HANDSHAKE, NewTicket, SessionReuse, TlsSession};
 /// What a transfer under TLS needs besides the transfer.
 pub(super) struct Securing {
     pub(super) tls: TlsSession,
-    pub(super) stream: TcpStream,
+    pub(super) stream: DataStream,
     pub(super) log: TracingLog,
     pub(super) info: Arc<SessionInfo>,
 }
@@ -57,7 +56,8 @@ async fn shake_hands(
         Direction::Send | Direction::List => NewTicket::One,
     };
     let patience = if timeout.is_zero() { LONGEST_HANDSHAKE } else { timeout };
-    let secured = tls.accept_data(stream, ticket, patience).await.map_err(|error| {
+    let secured = async { tls.accept_data(stream.into_socket()?, ticket, patience).await };
+    let secured = secured.await.map_err(|error| {
         log.data_handshake_failed(&info, &error);
         let late = error.kind() == std::io::ErrorKind::TimedOut;
         if late { Cause::Timeout } else { Cause::TlsHandshake }

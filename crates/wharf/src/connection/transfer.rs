@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use wharf_proto::{Cause, DataFailure, Direction, Ending, Input, TransferEnd, TransferPlan, VPath};
 
 use super::Connection;
@@ -24,17 +25,31 @@ use crate::tls::CloseNotify;
 pub(super) enum Channel {
     None,
     /// PASV, EPSV: the client is awaited.
-    Listening(Box<PassiveListener>),
+    Listening(Box<Awaited>),
     /// PORT, EPRT: the client is being connected to.
     Connecting(BoxFuture<'static, io::Result<TcpStream>>),
     /// It is there, and no transfer uses it. It is watched until the client says something or closes. `broken`: that was
     /// a reset, which the system tells only once.
     Open {
-        stream: TcpStream,
+        stream: DataStream,
         watched: bool,
         broken: bool,
     },
 }
+
+/// A listener that a client was told of.
+///
+/// Nobody looks who came before a command needs the connection: the client is most likely there by then, and need not
+/// be waited for. One that takes its time is looked for all the same, so that strangers do not fill the queue that
+/// it stands in.
+pub(super) struct Awaited {
+    listener: PassiveListener,
+    /// When to begin to look; `None` is now.
+    from: Option<Instant>,
+}
+
+/// How long nobody looks who came.
+const UNATTENDED: Duration = Duration::from_millis(100);
 
 /// What became of a [`Channel`].
 pub(super) enum ChannelEvent {
@@ -83,10 +98,14 @@ impl Channel {
     pub(super) fn poll_moved(&mut self, context: &mut Context<'_>) -> Poll<ChannelEvent> {
         let (opened, failure) = match self {
             Self::None | Self::Open { watched: false, .. } => return Poll::Pending,
-            Self::Listening(listener) => (ready!(listener.poll_accept(context)), DataFailure::Listen),
-            Self::Connecting(connecting) => (ready!(connecting.as_mut().poll(context)), DataFailure::Connect),
+            Self::Listening(awaited) if awaited.from.is_some() => return Poll::Pending,
+            Self::Listening(awaited) => (ready!(awaited.listener.poll_accept(context)), DataFailure::Listen),
+            Self::Connecting(connecting) => {
+                let connected = ready!(connecting.as_mut().poll(context));
+                (connected.map(DataStream::from), DataFailure::Connect)
+            }
             Self::Open { stream, watched, broken } => {
-                let waiting = ready!(stream.poll_peek(context, &mut ReadBuf::new(&mut [0])));
+                let waiting = ready!(stream.poll_peek(context));
                 *watched = false;
                 *broken = waiting.is_err();
                 // Bytes that come before the command are left in the socket: they belong to the upload.
@@ -106,6 +125,18 @@ impl Channel {
     }
 }
 
+impl Channel {
+    /// When to look for the client, which nobody does yet.
+    pub(super) fn unattended_until(&self) -> Option<Instant> {
+        if let Self::Listening(awaited) = self { awaited.from } else { None }
+    }
+
+    /// Looks for the client from now on. False if that was so before, or there is nobody to look for.
+    pub(super) fn attend(&mut self) -> bool {
+        if let Self::Listening(awaited) = self { awaited.from.take().is_some() } else { false }
+    }
+}
+
 impl Connection {
     /// PASV, EPSV.
     pub(super) fn listen(&mut self) {
@@ -116,7 +147,8 @@ impl Connection {
             Ok(listener) => {
                 let (address, port) = shared.masquerade.advertised(local, remote, listener.port());
                 self.advertised = address;
-                self.channel = Channel::Listening(Box::new(listener));
+                let from = Some(Instant::now() + UNATTENDED);
+                self.channel = Channel::Listening(Box::new(Awaited { listener, from }));
                 Input::Listening { port, address }
             }
             Err(failure) => {
@@ -163,7 +195,7 @@ impl Connection {
     fn moving(
         &self,
         plan: TransferPlan,
-        stream: TcpStream,
+        stream: DataStream,
         opened: Opened,
         progress: Arc<Progress>,
         proof: Proof,
@@ -181,7 +213,7 @@ impl Connection {
                 Securing { tls: tls.clone(), stream, log: self.shared.log, info: Arc::clone(&self.info) };
             return Box::pin(secured::run(securing, plan.direction, data_timeout, watched, opened, job));
         }
-        Box::pin(data::run(job(DataStream::from(stream), opened)))
+        Box::pin(data::run(job(stream, opened)))
     }
 
     /// What is asked of an upload before it counts as whole.

@@ -11,13 +11,16 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::buffer::Buffer;
+use super::lazy::Lazy;
 use super::progress::Progress;
 use super::reader::Reader;
+use super::stream::PlainStream;
 use super::upload::OpenFile;
 use crate::fs::FsResult;
 
@@ -54,6 +57,21 @@ pub(super) fn send(socket: &TcpStream, reader: &mut Reader, count: usize) -> io:
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Sent::Full),
         Err(error) if matches!(errno(&error), Some(Errno::INVAL | Errno::NOSYS)) => Ok(Sent::Unsupported),
         Err(error) => Err(error),
+    }
+}
+
+/// Sends what the socket takes of `bytes` now, which more follows, FIN at the least: it travels with them.
+///
+/// # Errors
+/// What the socket says; [`WouldBlock`](io::ErrorKind::WouldBlock) when it takes nothing.
+pub(super) fn send_more(stream: &PlainStream, bytes: &[u8]) -> io::Result<usize> {
+    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+    match stream {
+        Lazy::Unwatched(socket) => Ok(rustix::net::send(socket, bytes, flags)?),
+        Lazy::Watched(socket) => {
+            socket.try_io(Interest::WRITABLE, || Ok(rustix::net::send(socket, bytes, flags)?))
+        }
+        Lazy::Lost => Err(io::ErrorKind::NotConnected.into()),
     }
 }
 

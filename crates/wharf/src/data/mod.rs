@@ -13,6 +13,7 @@
 mod buffer;
 #[cfg(target_os = "linux")]
 mod kernel;
+mod lazy;
 mod list;
 mod open;
 mod progress;
@@ -119,7 +120,7 @@ pub(crate) async fn run(job: Job) -> TransferEnd {
             receive::receive(route, &mut stream, sink, &mut watch, proof).await
         }
         Opened::Source(source) => {
-            let route = Route::choose(&plan, matches!(source.0, SourceKind::File(_)));
+            let route = Route::choose(&plan, matches!(source.0, SourceKind::File(..)));
             let sent = send::send(route, &mut stream, source, &mut watch).await;
             end_sending(sent, &mut stream, &watch).await
         }
@@ -146,7 +147,7 @@ async fn end_sending(
     };
     if cause != Cause::Abort {
         // A FIN would look like the end of the file. A client that asked for the abort knows better.
-        let _ = stream.socket().set_zero_linger();
+        let _ = stream.descriptor().map(|socket| socket.set_linger(Some(Duration::ZERO)));
     }
     (Ending::Aborted, Some(cause))
 }

@@ -1,22 +1,25 @@
 //! Making data connections: a listener that waits for one client, or a connection to it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::task::{Context, Poll, ready};
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tracing::warn;
 use wharf_proto::DataFailure;
 
+use super::lazy::Lazy;
+use super::stream::DataStream;
 use crate::net::{PassivePorts, canonical};
 
 /// One client comes; strangers that come before it are turned away and find room to wait for that.
-const BACKLOG: u32 = 16;
+const BACKLOG: i32 = 16;
 
 /// A passive listener, for one session.
 #[derive(Debug)]
 pub(crate) struct PassiveListener {
-    listener: TcpListener,
+    socket: Lazy<StdListener, TcpListener>,
     port: u16,
     /// Whom it waits for; `None` is anybody.
     client: Option<IpAddr>,
@@ -34,12 +37,8 @@ impl PassiveListener {
         ports: &PassivePorts,
         client: Option<IpAddr>,
     ) -> Result<Self, DataFailure> {
-        let (listener, port) = if ports.is_empty() {
-            listen(local, 0).and_then(with_port).map_err(refused)?
-        } else {
-            first_free(local, ports)?
-        };
-        Ok(Self { listener, port, client, strangers: 0 })
+        let (listener, port) = first_free(local, ports)?;
+        Ok(Self { socket: Lazy::Unwatched(listener), port, client, strangers: 0 })
     }
 
     /// The port that it listens on.
@@ -51,9 +50,9 @@ impl PassiveListener {
     ///
     /// # Errors
     /// What the operating system says, such as having no descriptors left; the listener stays usable.
-    pub(crate) fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+    pub(crate) fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<DataStream>> {
         loop {
-            let (stream, from) = ready!(self.listener.poll_accept(context))?;
+            let (stream, from) = ready!(self.poll_anybody(context))?;
             let from = canonical(from);
             if self.client.is_none_or(|client| client == from.ip()) {
                 return Poll::Ready(Ok(stream));
@@ -68,6 +67,17 @@ impl PassiveListener {
             }
         }
     }
+
+    fn poll_anybody(&mut self, context: &mut Context<'_>) -> Poll<io::Result<(DataStream, SocketAddr)>> {
+        if let Lazy::Unwatched(listener) = &self.socket {
+            match accept(listener) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                accepted => return Poll::Ready(accepted.map(|(stream, from)| (stream.into(), from))),
+            }
+        }
+        let listener = self.socket.watch(TcpListener::from_std)?;
+        listener.poll_accept(context).map_ok(|(stream, from)| (stream.into(), from))
+    }
 }
 
 /// Connects to the client at `remote`, from the address `local` that it reached. Both are canonical. How long that may
@@ -76,15 +86,15 @@ impl PassiveListener {
 /// # Errors
 /// What the operating system says when the client is not reached.
 pub(crate) async fn connect(local: IpAddr, remote: SocketAddr) -> io::Result<TcpStream> {
-    let socket = socket_for(local)?;
+    let socket = if local.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.bind((local, 0).into())?;
     socket.connect(remote).await
 }
 
 /// Listens on the first port that nobody else has.
-fn first_free(local: IpAddr, ports: &PassivePorts) -> Result<(TcpListener, u16), DataFailure> {
+fn first_free(local: IpAddr, ports: &PassivePorts) -> Result<(StdListener, u16), DataFailure> {
     let mut failure = None;
-    for port in ports.shuffled() {
+    for port in ports.candidates() {
         match listen(local, port) {
             Ok(listener) => return Ok((listener, port)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
@@ -92,6 +102,9 @@ fn first_free(local: IpAddr, ports: &PassivePorts) -> Result<(TcpListener, u16),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => failure = Some(error),
             Err(error) => return Err(refused(error)),
         }
+    }
+    if ports.any() {
+        return listen(local, 0).and_then(with_port).map_err(refused);
     }
     Err(failure.map_or_else(
         || {
@@ -104,23 +117,52 @@ fn first_free(local: IpAddr, ports: &PassivePorts) -> Result<(TcpListener, u16),
 
 /// Listens on one port.
 ///
-/// On Unix a port of the range may be taken again while old connections from it linger in TIME_WAIT, or a small range
-/// would be used up within a minute. Two listeners never share one: the kernel refuses the second `listen`.
+/// On Unix a port may be taken again while old connections from it linger in TIME_WAIT, or a small range would be used
+/// up within a minute. Two listeners never share one: the kernel refuses the second `listen`.
 /// Keep-alive probes are not needed on what is accepted: the data timeout ends dead connections.
-fn listen(local: IpAddr, port: u16) -> io::Result<TcpListener> {
-    let socket = socket_for(local)?;
-    if cfg!(unix) && port != 0 {
-        socket.set_reuseaddr(true)?;
+fn listen(local: IpAddr, port: u16) -> io::Result<StdListener> {
+    let address = SocketAddr::new(local, port);
+    let socket = unblocking(Domain::for_address(address))?;
+    #[cfg(unix)]
+    if port != 0 {
+        socket.set_reuse_address(true)?;
     }
-    socket.bind((local, port).into())?;
-    socket.listen(BACKLOG)
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
-fn socket_for(local: IpAddr) -> io::Result<TcpSocket> {
-    if local.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+/// A TCP socket that never blocks, made in one call where the system can.
+#[cfg(target_os = "linux")]
+fn unblocking(domain: Domain) -> io::Result<Socket> {
+    Socket::new_raw(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))
 }
 
-fn with_port(listener: TcpListener) -> io::Result<(TcpListener, u16)> {
+#[cfg(not(target_os = "linux"))]
+fn unblocking(domain: Domain) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Accepts one connection, which never blocks, if there is one.
+#[cfg(target_os = "linux")]
+fn accept(listener: &StdListener) -> io::Result<(StdStream, SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+
+    let (stream, from) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+    Ok((stream.into(), from.ok_or(io::ErrorKind::InvalidData)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept(listener: &StdListener) -> io::Result<(StdStream, SocketAddr)> {
+    let (stream, from) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, from))
+}
+
+fn with_port(listener: StdListener) -> io::Result<(StdListener, u16)> {
     let port = listener.local_addr()?.port();
     Ok((listener, port))
 }
@@ -142,7 +184,7 @@ mod tests {
     const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
     async fn accept(listener: &mut PassiveListener) -> io::Result<TcpStream> {
-        std::future::poll_fn(|context| listener.poll_accept(context)).await
+        std::future::poll_fn(|context| listener.poll_accept(context)).await?.into_socket()
     }
 
     /// A range of one port, free a moment ago.
@@ -154,7 +196,7 @@ mod tests {
     #[tokio::test]
     #[cfg(target_os = "linux")] // elsewhere 127.0.0.2 is not an address of this machine
     async fn a_hundred_strangers_do_not_keep_the_client_out() {
-        let mut listener = PassiveListener::open(LOCAL, &PassivePorts::default(), Some(LOCAL)).unwrap();
+        let mut listener = PassiveListener::open(LOCAL, &PassivePorts::new(&[]), Some(LOCAL)).unwrap();
         let address = SocketAddr::new(LOCAL, listener.port());
         let clients = async {
             for _ in 0..100 {
@@ -171,7 +213,7 @@ mod tests {
     #[tokio::test]
     #[cfg(target_os = "linux")]
     async fn anybody_may_come_where_that_is_permitted() {
-        let mut listener = PassiveListener::open(LOCAL, &PassivePorts::default(), None).unwrap();
+        let mut listener = PassiveListener::open(LOCAL, &PassivePorts::new(&[]), None).unwrap();
         let address = SocketAddr::new(LOCAL, listener.port());
         let (accepted, client) = tokio::join!(accept(&mut listener), connect(STRANGER, address));
         assert_eq!(accepted.unwrap().peer_addr().unwrap(), client.unwrap().local_addr().unwrap());
@@ -203,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_does_not_listen_is_not_reached() {
         let ports = one_port();
-        let port = ports.shuffled().next().unwrap();
+        let port = ports.candidates().next().unwrap();
         assert!(connect(LOCAL, SocketAddr::new(LOCAL, port)).await.is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wharf_sys::Identity;
 
 use super::buffer::Buffer;
-use crate::fs::{FsResult, blocking};
+use crate::fs::{FsResult, Span, blocking};
 
 /// What is brought into memory at once where it is not there yet, in bytes.
 #[cfg(target_os = "linux")]
@@ -46,17 +46,20 @@ enum Answers {
 }
 
 impl Reader {
-    /// Reads on from where `file` is positioned.
+    /// Reads `span` of `file`, or on from where it is positioned where that is not known.
     ///
     /// # Errors
     /// What the operating system says of a file that has no position.
-    pub(super) fn new(file: File) -> io::Result<Self> {
-        let offset = io::Seek::stream_position(&mut &file)?;
+    pub(super) fn new(file: File, span: Option<Span>) -> io::Result<Self> {
+        let Span { offset, length } = match span {
+            Some(span) => span,
+            None => Span { offset: io::Seek::stream_position(&mut &file)?, length: file.metadata()?.len() },
+        };
         Ok(Self {
             offset,
             #[cfg(target_os = "linux")]
             cache: PageCache { answers: Answers::Yes, warm: 0 },
-            length: file.metadata()?.len(),
+            length,
             file: Arc::new(file),
         })
     }
@@ -64,6 +67,13 @@ impl Reader {
     /// Skips bytes that were sent.
     pub(super) fn advance(&mut self, count: usize) {
         self.offset += count as u64;
+    }
+
+    /// Whether all came that the file held when it was handed over. Files that are made while they are read (`/proc`)
+    /// hold nothing before.
+    #[cfg(target_os = "linux")]
+    pub(super) fn is_at_end(&self) -> bool {
+        self.length > 0 && self.offset == self.length
     }
 
     /// Whether less came than the file held when it was handed over: somebody has cut it meanwhile.
@@ -214,7 +224,7 @@ mod tests {
 
     /// All that a reader yields, in pieces of at most `most` bytes.
     async fn read_all(file: File, most: usize) -> Vec<u8> {
-        let mut reader = Reader::new(file).unwrap();
+        let mut reader = Reader::new(file, None).unwrap();
         let mut all = Vec::new();
         loop {
             let buffer = reader.fill(Buffer::take(), most).await.unwrap();
@@ -254,7 +264,7 @@ mod tests {
         let file = file_in(None, &content);
         rustix::fs::fsync(&file).unwrap();
         let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
-        let mut reader = Reader::new(file).unwrap();
+        let mut reader = Reader::new(file, None).unwrap();
         assert_eq!(reader.warm().await.unwrap() as u64, WINDOW);
         assert!(reader.in_memory(2).unwrap() && reader.in_memory(WINDOW).unwrap());
         reader.advance(WINDOW as usize - 1);

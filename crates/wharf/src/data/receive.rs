@@ -119,8 +119,9 @@ impl Receiver {
                 self.pass_on().await?;
                 #[cfg(target_os = "linux")]
                 if let (Route::Kernel, Upload::Local(local), DataStream::Plain(socket)) =
-                    (route, &mut self.upload, &*stream)
+                    (route, &mut self.upload, &mut *stream)
                 {
+                    let socket = socket.socket().map_err(|_| Cause::Peer)?;
                     return by_kernel(socket, local, watch).await;
                 }
             }

@@ -14,6 +14,8 @@ use super::buffer::{Buffer, CAPACITY};
 use super::progress::Watch;
 use super::reader::Reader;
 use super::stream::DataStream;
+#[cfg(target_os = "linux")]
+use super::stream::PlainStream;
 use crate::fs::{FsError, FsErrorKind, FsResult, Source, SourceKind};
 
 /// A file up to this size is read and sent, in two calls; it takes more to make `sendfile` pay.
@@ -32,8 +34,8 @@ pub(super) async fn send(
 ) -> Result<(), Cause> {
     let mut wire = (route == Route::Ascii).then(Wire::default);
     match source.0 {
-        SourceKind::File(file) => {
-            let mut reader = Reader::new(file).map_err(failed)?;
+        SourceKind::File(file, span) => {
+            let mut reader = Reader::new(file, span).map_err(failed)?;
             send_file(route, stream, &mut reader, &mut wire, watch).await?;
             if reader.was_cut() { Err(Cause::File(FsErrorKind::Failed)) } else { Ok(()) }
         }
@@ -62,8 +64,8 @@ async fn send_file(
     watch: &mut Watch,
 ) -> Result<(), Cause> {
     #[cfg(target_os = "linux")]
-    if let (Route::Kernel, DataStream::Plain(socket)) = (route, &*stream)
-        && by_kernel(socket, reader, watch).await?
+    if let (Route::Kernel, DataStream::Plain(plain)) = (route, &mut *stream)
+        && by_kernel(plain, reader, watch).await?
     {
         return Ok(());
     }
@@ -81,16 +83,13 @@ async fn send_file(
 
 /// Sends a local file by the kernel; false when the kernel cannot, at whatever point that turns out.
 #[cfg(target_os = "linux")]
-async fn by_kernel(
-    socket: &tokio::net::TcpStream,
-    reader: &mut Reader,
-    watch: &mut Watch,
-) -> Result<bool, Cause> {
+async fn by_kernel(stream: &mut PlainStream, reader: &mut Reader, watch: &mut Watch) -> Result<bool, Cause> {
     use super::kernel::{self, Sent};
 
-    if send_small(socket, reader, watch).await? {
+    if send_small(stream, reader, watch).await? {
         return Ok(true);
     }
+    let socket = stream.socket().map_err(broken)?;
     loop {
         let warm = watch.wait(reader.warm()).await?.map_err(failed)?;
         match kernel::send(socket, reader, watch.piece(warm)).map_err(broken)? {
@@ -104,12 +103,8 @@ async fn by_kernel(
 
 /// Sends a small file whole; false, with nothing sent of what is left, when it turns out not to be small.
 #[cfg(target_os = "linux")]
-async fn send_small(
-    socket: &tokio::net::TcpStream,
-    reader: &mut Reader,
-    watch: &mut Watch,
-) -> Result<bool, Cause> {
-    use rustix::net::SendFlags;
+async fn send_small(stream: &mut PlainStream, reader: &mut Reader, watch: &mut Watch) -> Result<bool, Cause> {
+    use super::kernel::send_more;
 
     let mut buffer = Buffer::take();
     loop {
@@ -122,21 +117,20 @@ async fn send_small(
         reader.advance(buffer.len());
         let mut rest = buffer.as_ref();
         while !rest.is_empty() {
-            // The FIN that most likely follows travels with these bytes.
-            let sent = socket.try_io(tokio::io::Interest::WRITABLE, || {
-                rustix::net::send(socket, rest, SendFlags::MORE | SendFlags::NOSIGNAL)
-                    .map_err(io::Error::from)
-            });
-            match sent {
+            match send_more(stream, rest) {
                 Ok(count) => {
                     rest = rest.split_at(count).1;
                     watch.moved(count).await?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let socket = stream.socket().map_err(broken)?;
                     watch.wait(socket.writable()).await?.map_err(broken)?;
                 }
                 Err(error) => return Err(broken(error)),
             }
+        }
+        if reader.is_at_end() {
+            return Ok(true);
         }
     }
 }

@@ -33,9 +33,9 @@ const LOOK: Duration = Duration::from_millis(5);
 /// [`Cause::Peer`] when it did not; the cause, when the transfer is to end first.
 pub(super) async fn settle(stream: &mut DataStream, watch: &Watch) -> Result<(), Cause> {
     watch.wait(stream.shutdown()).await?.map_err(broken)?;
-    let socket = stream.socket();
-    watch.wait(acknowledged(socket)).await?.map_err(broken)?;
+    watch.wait(acknowledged(stream)).await?.map_err(broken)?;
     if watch.progress.bytes() > UNREAD {
+        let socket = stream.socket().map_err(broken)?;
         // Silence is as good as FIN.
         if let Ok(read) = watch.wait(timeout(FAREWELL, closed(socket))).await? {
             read.map_err(broken)?;
@@ -45,23 +45,29 @@ pub(super) async fn settle(stream: &mut DataStream, watch: &Watch) -> Result<(),
 }
 
 /// Waits until the peer's system has acknowledged everything, or has acknowledged nothing for too long.
-async fn acknowledged(socket: &TcpStream) -> io::Result<()> {
-    let mut left = unacknowledged(socket)?;
-    let mut since = Instant::now();
-    let mut open = true;
+async fn acknowledged(stream: &mut DataStream) -> io::Result<()> {
+    let mut left = unacknowledged(stream)?;
     // The last one is our FIN, which may take as long as it likes.
-    while left > 1 && since.elapsed() < ACKNOWLEDGEMENT {
-        tokio::select! {
-            biased;
-            read = closed(socket), if open => { read?; open = false; }
-            () = sleep(LOOK) => {}
-        }
-        let now_left = unacknowledged(socket)?;
-        if now_left < left {
-            (left, since) = (now_left, Instant::now());
+    if left > 1 {
+        let mut since = Instant::now();
+        let mut open = true;
+        while left > 1 && since.elapsed() < ACKNOWLEDGEMENT {
+            let socket = stream.socket()?;
+            tokio::select! {
+                biased;
+                read = closed(socket), if open => { read?; open = false; }
+                () = sleep(LOOK) => {}
+            }
+            let now_left = unacknowledged(stream)?;
+            if now_left < left {
+                (left, since) = (now_left, Instant::now());
+            }
         }
     }
-    if let Some(error) = socket.take_error()? { Err(error) } else { Ok(()) }
+    match stream.descriptor().map(|socket| socket.take_error()) {
+        Some(Ok(None)) | None => Ok(()),
+        Some(Ok(Some(error)) | Err(error)) => Err(error),
+    }
 }
 
 /// Waits for the peer's FIN. What it sends is thrown away: left unread it would turn our close into a reset.
@@ -80,12 +86,12 @@ async fn closed(socket: &TcpStream) -> io::Result<()> {
 
 /// How many bytes the peer's system has not acknowledged yet, our FIN counting as one.
 #[cfg(target_os = "linux")]
-fn unacknowledged(socket: &TcpStream) -> io::Result<u32> {
-    wharf_sys::unacknowledged(socket)
+fn unacknowledged(stream: &DataStream) -> io::Result<u32> {
+    stream.descriptor().map_or(Ok(0), |socket| wharf_sys::unacknowledged(&*socket))
 }
 
 /// Other systems do not say.
 #[cfg(not(target_os = "linux"))]
-fn unacknowledged(_: &TcpStream) -> io::Result<u32> {
+fn unacknowledged(_: &DataStream) -> io::Result<u32> {
     Ok(0)
 }

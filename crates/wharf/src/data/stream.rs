@@ -1,18 +1,22 @@
 //! A data connection, in clear or under TLS.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream as StdStream};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use super::lazy::Lazy;
 
 /// An open data connection.
 #[derive(Debug)]
 pub(crate) enum DataStream {
     /// In clear.
-    Plain(Arc<TcpStream>),
+    Plain(PlainStream),
     /// Under TLS, its handshake done.
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
@@ -32,20 +36,75 @@ pub(super) enum PeerEnd {
     Reset,
 }
 
+/// A connection in clear. What moves bytes outside of the runtime shares it.
+pub(crate) type PlainStream = Lazy<StdStream, Arc<TcpStream>>;
+
 impl From<TcpStream> for DataStream {
     fn from(stream: TcpStream) -> Self {
-        Self::Plain(Arc::new(stream))
+        Self::Plain(Lazy::Watched(Arc::new(stream)))
+    }
+}
+
+impl From<StdStream> for DataStream {
+    /// The stream must never block.
+    fn from(stream: StdStream) -> Self {
+        Self::Plain(Lazy::Unwatched(stream))
+    }
+}
+
+impl PlainStream {
+    /// The socket to wait for.
+    ///
+    /// # Errors
+    /// What the operating system says when it cannot be waited for.
+    pub(super) fn socket(&mut self) -> io::Result<&Arc<TcpStream>> {
+        self.watch(|stream| TcpStream::from_std(stream).map(Arc::new)).map(|socket| &*socket)
     }
 }
 
 impl DataStream {
-    /// The socket below.
-    pub(crate) fn socket(&self) -> &TcpStream {
+    /// The socket below, to wait for.
+    ///
+    /// # Errors
+    /// What the operating system says when it cannot be waited for.
+    pub(super) fn socket(&mut self) -> io::Result<&TcpStream> {
         match self {
-            Self::Plain(socket) => socket,
+            Self::Plain(stream) => stream.socket().map(|socket| &**socket),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => Ok(stream.get_ref().0),
         }
+    }
+
+    /// The socket below, to be asked something; `None` when it was lost.
+    pub(super) fn descriptor(&self) -> Option<SockRef<'_>> {
+        match self {
+            Self::Plain(Lazy::Unwatched(stream)) => Some(stream.into()),
+            Self::Plain(Lazy::Watched(stream)) => Some((&**stream).into()),
+            Self::Plain(Lazy::Lost) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Some(stream.get_ref().0.into()),
+        }
+    }
+
+    /// The socket itself, in clear.
+    ///
+    /// # Errors
+    /// What the operating system says when it cannot be waited for; that there is none which nobody shares.
+    #[cfg(any(test, feature = "tls"))]
+    pub(crate) fn into_socket(mut self) -> io::Result<TcpStream> {
+        if let Self::Plain(stream) = &mut self {
+            stream.socket()?;
+        }
+        let gone = || io::Error::from(io::ErrorKind::NotConnected);
+        match self {
+            Self::Plain(Lazy::Watched(stream)) => Arc::into_inner(stream).ok_or_else(gone),
+            _ => Err(gone()),
+        }
+    }
+
+    /// Waits until there is something to read and leaves it there: how many bytes, or that nothing will follow.
+    pub(crate) fn poll_peek(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.socket()?.poll_peek(context, &mut ReadBuf::new(&mut [0]))
     }
 
     /// What a read that brought no bytes says of the peer.
@@ -68,17 +127,20 @@ impl AsyncRead for DataStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(socket) => loop {
-                std::task::ready!(socket.poll_read_ready(context))?;
-                match socket.try_read(buffer.initialize_unfilled()) {
-                    Ok(count) => {
-                        buffer.advance(count);
-                        return Poll::Ready(Ok(()));
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Poll::Ready(Err(error)),
+            Self::Plain(stream) => {
+                if let Lazy::Unwatched(socket) = &*stream
+                    && let Some(read) = at_once((&*socket).read(buffer.initialize_unfilled()))
+                {
+                    return Poll::Ready(read.map(|count| buffer.advance(count)));
                 }
-            },
+                let socket = stream.socket()?;
+                loop {
+                    ready!(socket.poll_read_ready(context))?;
+                    if let Some(read) = at_once(socket.try_read(buffer.initialize_unfilled())) {
+                        return Poll::Ready(read.map(|count| buffer.advance(count)));
+                    }
+                }
+            }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
@@ -88,13 +150,20 @@ impl AsyncRead for DataStream {
 impl AsyncWrite for DataStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(socket) => loop {
-                std::task::ready!(socket.poll_write_ready(context))?;
-                match socket.try_write(bytes) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    done => return Poll::Ready(done),
+            Self::Plain(stream) => {
+                if let Lazy::Unwatched(socket) = &*stream
+                    && let Some(written) = at_once((&*socket).write(bytes))
+                {
+                    return Poll::Ready(written);
                 }
-            },
+                let socket = stream.socket()?;
+                loop {
+                    ready!(socket.poll_write_ready(context))?;
+                    if let Some(written) = at_once(socket.try_write(bytes)) {
+                        return Poll::Ready(written);
+                    }
+                }
+            }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
@@ -115,11 +184,21 @@ impl AsyncWrite for DataStream {
         #[cfg(not(feature = "tls"))]
         let _ = context;
         match self.get_mut() {
-            Self::Plain(socket) => {
-                Poll::Ready(socket2::SockRef::from(&**socket).shutdown(std::net::Shutdown::Write))
+            Self::Plain(Lazy::Unwatched(socket)) => Poll::Ready(socket.shutdown(Shutdown::Write)),
+            Self::Plain(Lazy::Watched(socket)) => {
+                Poll::Ready(SockRef::from(&**socket).shutdown(Shutdown::Write))
             }
+            Self::Plain(Lazy::Lost) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+/// What a call came to that did not have to wait.
+fn at_once(done: io::Result<usize>) -> Option<io::Result<usize>> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        done => Some(done),
     }
 }

@@ -465,9 +465,9 @@ mod tls {
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
         let trusting = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let DataStream::Plain(server) = job.stream else { unreachable!() };
+        let server = job.stream.into_socket().unwrap();
         let (server, client) = tokio::join!(
-            TlsAcceptor::from(Arc::new(config)).accept(Arc::into_inner(server).unwrap()),
+            TlsAcceptor::from(Arc::new(config)).accept(server),
             TlsConnector::from(Arc::new(trusting))
                 .connect(ServerName::try_from("localhost").unwrap(), client),
         );

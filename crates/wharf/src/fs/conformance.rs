@@ -17,7 +17,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::future::poll_fn;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 
 use wharf_sys::Identity;
 
@@ -346,8 +346,11 @@ impl<F: FileSystem> Suite<'_, F> {
 pub(super) async fn receive(source: Source) -> FsResult<Vec<u8>> {
     let mut bytes = Vec::new();
     match source.0 {
-        SourceKind::File(mut file) => {
+        SourceKind::File(mut file, span) => {
             let read = move || {
+                if let Some(span) = span {
+                    file.seek(SeekFrom::Start(span.offset))?;
+                }
                 file.read_to_end(&mut bytes)?;
                 Ok(bytes)
             };

@@ -169,7 +169,7 @@ impl FileSystem for JailedFs {
 
     async fn read(&self, path: &VPath, from: u64) -> FsResult<Source> {
         let path = path.clone();
-        self.hop_unless_cached(move |tree, lookup| tree.read(&path, from, lookup)).await.map(Source::from)
+        self.hop_unless_cached(move |tree, lookup| tree.read(&path, from, lookup)).await
     }
 
     async fn write(&self, path: &VPath, mode: WriteMode) -> FsResult<Sink> {

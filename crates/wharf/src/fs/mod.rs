@@ -48,7 +48,7 @@ pub use self::jailed::JailedFs;
 pub use self::memory::MemoryFs;
 pub use self::shared::SharedFs;
 pub use self::source::{ByteSink, Sink, Source};
-pub(crate) use self::source::{DynByteSink, FinishFile, SinkKind, SourceKind};
+pub(crate) use self::source::{DynByteSink, FinishFile, SinkKind, SourceKind, Span};
 #[cfg(unix)]
 pub use self::unix::UnixFs;
 pub use wharf_proto::listing::Entry;

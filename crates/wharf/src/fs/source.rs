@@ -20,13 +20,27 @@ use crate::BoxFuture;
 pub struct Source(pub(crate) SourceKind);
 
 pub(crate) enum SourceKind {
-    /// A local file, positioned where reading begins.
-    File(File),
+    /// A local file, positioned where reading begins unless the span says so.
+    File(File, Option<Span>),
     /// Pieces that come from elsewhere.
     Stream(Pin<Box<dyn Stream<Item = FsResult<Bytes>> + Send>>),
 }
 
+/// What is to be read of a file, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Where reading begins.
+    pub(crate) offset: u64,
+    /// The length of the whole file when it was opened.
+    pub(crate) length: u64,
+}
+
 impl Source {
+    /// Reads `span` of a regular file.
+    pub(crate) fn span(file: File, span: Span) -> Self {
+        Self(SourceKind::File(file, Some(span)))
+    }
+
     /// Reads the pieces that `stream` yields, until it ends or fails.
     pub fn stream(stream: impl Stream<Item = FsResult<Bytes>> + Send + 'static) -> Self {
         Self(SourceKind::Stream(Box::pin(stream)))
@@ -35,14 +49,14 @@ impl Source {
 
 impl From<File> for Source {
     fn from(file: File) -> Self {
-        Self(SourceKind::File(file))
+        Self(SourceKind::File(file, None))
     }
 }
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            SourceKind::File(_) => "Source::File",
+            SourceKind::File(..) => "Source::File",
             SourceKind::Stream(_) => "Source::Stream",
         })
     }

@@ -2,36 +2,56 @@
 
 use std::ops::RangeInclusive;
 
+/// How many ports of the system's own range are tried before it is asked for one.
+const TRIES: usize = 8;
+
 /// The ports of `passive.ports`. Clones are cheap next to a socket.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PassivePorts {
     ranges: Vec<RangeInclusive<u16>>,
     count: u32,
+    /// Those of them that the administrator keeps for others.
+    reserved: Vec<RangeInclusive<u16>>,
+    /// Whether the operating system may choose another.
+    any: bool,
 }
 
 impl PassivePorts {
-    /// The ports of these ranges; none leaves the choice to the operating system.
-    pub(crate) fn new(ranges: &[RangeInclusive<u16>]) -> Self {
+    /// The ports of these ranges; none means any port that is meant for such use.
+    ///
+    /// To ask the operating system for a port is dear: it tries one after the other and looks closely at each that old
+    /// connections linger on, which after some thousand transfers are many. A port named by us is looked at alone.
+    pub(crate) fn new(chosen: &[RangeInclusive<u16>]) -> Self {
+        let any = chosen.is_empty();
+        let reserved = if any { ranges(&setting("ip_local_reserved_ports")) } else { Vec::new() };
+        let ranges = if any { ephemeral() } else { chosen.to_vec() };
         let count = ranges.iter().map(|range| range.len() as u32).sum();
-        Self { ranges: ranges.to_vec(), count }
+        Self { ranges, count, reserved, any }
+    }
+
+    /// The ports to try, in an order that nobody can guess.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = u16> + '_ {
+        let free = |port: &u16| !self.reserved.iter().any(|range| range.contains(port));
+        self.shuffled().filter(free).take(if self.any { TRIES } else { usize::MAX })
+    }
+
+    /// Whether the operating system chooses when the candidates are taken.
+    pub(crate) fn any(&self) -> bool {
+        self.any
     }
 
     /// Each port once, from a random one on in random strides.
     ///
     /// A stride that has no divisor in common with the number of ports comes past all of them before it comes back,
     /// so no list of up to 65,535 ports is made for each PASV.
-    pub(crate) fn shuffled(&self) -> impl Iterator<Item = u16> + '_ {
+    fn shuffled(&self) -> impl Iterator<Item = u16> + '_ {
         let count = self.count.max(1);
-        let (start, stride) = (random() % count, stride(count));
+        let (start, stride) = random();
+        let (start, stride) = (start % count, coprime(stride % count, count));
         (0..u64::from(self.count)).filter_map(move |step| {
             let index = (u64::from(start) + step * u64::from(stride)) % u64::from(count);
             self.nth(index as usize)
         })
-    }
-
-    /// Whether the operating system chooses.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count == 0
     }
 
     fn nth(&self, mut index: usize) -> Option<u16> {
@@ -45,10 +65,34 @@ impl PassivePorts {
     }
 }
 
-/// A random stride from 1 to `count` that visits all of `count` places.
-fn stride(count: u32) -> u32 {
-    let first = random() % count;
-    (0..count).map(|step| (first + step) % count + 1).find(|&stride| divisor(stride, count) == 1).unwrap_or(1)
+/// The ports that the operating system gives to whoever asks for any; nothing where it does not tell.
+fn ephemeral() -> Vec<RangeInclusive<u16>> {
+    let text = setting("ip_local_port_range");
+    let mut ends = text.split_whitespace().map(str::parse);
+    if let (Some(Ok(first)), Some(Ok(last))) = (ends.next(), ends.next()) {
+        vec![first..=last]
+    } else {
+        Vec::new()
+    }
+}
+
+/// A list such as `8080,40000-40010`.
+fn ranges(list: &str) -> Vec<RangeInclusive<u16>> {
+    let range = |item: &str| {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    list.trim().split(',').filter_map(range).collect()
+}
+
+/// What Linux says of its ports; elsewhere there is no such file.
+fn setting(name: &str) -> String {
+    std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap_or_default()
+}
+
+/// The first stride after `least`, going round, that visits all of `count` places.
+fn coprime(least: u32, count: u32) -> u32 {
+    (0..count).map(|step| (least + step) % count + 1).find(|&stride| divisor(stride, count) == 1).unwrap_or(1)
 }
 
 /// The greatest common divisor.
@@ -59,9 +103,11 @@ fn divisor(mut a: u32, mut b: u32) -> u32 {
     a
 }
 
-/// A number nobody can guess. A system without random numbers still serves, predictably.
-fn random() -> u32 {
-    getrandom::u32().unwrap_or(0) >> 1
+/// Two numbers that nobody can guess, small enough to be added. A system without random numbers still serves,
+/// predictably.
+fn random() -> (u32, u32) {
+    let bits = getrandom::u64().unwrap_or(0);
+    ((bits >> 33) as u32, (bits as u32) >> 1)
 }
 
 #[cfg(test)]
@@ -76,11 +122,29 @@ mod tests {
 
     #[test]
     fn every_port_comes_once() {
-        assert_eq!(sorted(&[]), []);
         assert_eq!(sorted(&[7..=7]), [7]);
         assert_eq!(sorted(&[10..=12, 20..=20, 30..=31]), [10, 11, 12, 20, 30, 31]);
         assert_eq!(sorted(&[1..=u16::MAX]).len(), 65_535);
         assert_eq!(sorted(&[60_000..=65_535]), (60_000..=65_535).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn reserved_ports_are_left_to_others() {
+        assert_eq!(ranges(""), []);
+        assert_eq!(ranges("8080,40000-40010\n"), [8080..=8080, 40000..=40010]);
+        let reserved = ranges("10-14,16");
+        let ports = PassivePorts { reserved, ..PassivePorts::new(&[10..=17]) };
+        let mut left: Vec<_> = ports.candidates().collect();
+        left.sort_unstable();
+        assert_eq!(left, [15, 17]);
+    }
+
+    #[test]
+    fn where_any_port_will_do_a_few_are_tried() {
+        let ports = PassivePorts::new(&[]);
+        assert!(ports.any() && ports.candidates().count() <= TRIES);
+        let ports = PassivePorts::new(&[40_000..=50_000]);
+        assert!(!ports.any() && ports.candidates().count() == 10_001);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The operations on names and metadata, by handles.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use wharf_sys::Identity;
 
-use super::super::{Detail, FileKind, FsErrorKind, FsResult, Metadata, Timestamp, WriteMode};
+use super::super::{Detail, FileKind, FsErrorKind, FsResult, Metadata, Source, Span, Timestamp, WriteMode};
 use super::listing::Found;
 use super::resolve::{Place, Root};
 use super::sweep::sweep_directory;
@@ -82,18 +81,15 @@ impl Tree {
         Found::find(&self.root, path, detail, identity)
     }
 
-    pub(in super::super) fn read(&self, path: &VPath, from: u64, lookup: Lookup) -> FsResult<File> {
+    pub(in super::super) fn read(&self, path: &VPath, from: u64, lookup: Lookup) -> FsResult<Source> {
         visible(path)?;
-        let mut file =
+        let file =
             File::from(self.root.open_at(from_root(path), OFlags::RDONLY | OFlags::NONBLOCK, lookup)?);
-        let size = regular(&metadata_of_handle(&file)?)?.size;
-        if from > size {
-            return Err(FsErrorKind::OffsetBeyondEnd(size).into());
+        let length = regular(&metadata_of_handle(&file)?)?.size;
+        if from > length {
+            return Err(FsErrorKind::OffsetBeyondEnd(length).into());
         }
-        if from > 0 {
-            file.seek(SeekFrom::Start(from))?;
-        }
-        Ok(file)
+        Ok(Source::span(file, Span { offset: from, length }))
     }
 
     pub(in super::super) fn write(

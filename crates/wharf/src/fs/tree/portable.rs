@@ -13,7 +13,9 @@ use std::time::{Duration, SystemTime};
 
 use wharf_sys::Identity;
 
-use super::super::{Detail, Ending, Entry, FileKind, FsErrorKind, FsResult, Metadata, Timestamp, WriteMode};
+use super::super::{
+    Detail, Ending, Entry, FileKind, FsErrorKind, FsResult, Metadata, Source, Span, Timestamp, WriteMode,
+};
 use super::{Lookup, creatable, names, visible};
 use crate::config::{Incomplete, Publish};
 use crate::{Uploads, VPath};
@@ -119,16 +121,14 @@ impl Tree {
         Ok(Found::Directory(listing.read()?, listing))
     }
 
-    pub(in super::super) fn read(&self, path: &VPath, from: u64, lookup: Lookup) -> FsResult<File> {
+    pub(in super::super) fn read(&self, path: &VPath, from: u64, lookup: Lookup) -> FsResult<Source> {
         never_cached(lookup)?;
         let real = self.followed(path)?;
-        let size = regular(&metadata_of(&fs::metadata(&real)?))?;
-        let mut file = File::open(real)?;
-        if from > size {
-            return Err(FsErrorKind::OffsetBeyondEnd(size).into());
+        let length = regular(&metadata_of(&fs::metadata(&real)?))?;
+        if from > length {
+            return Err(FsErrorKind::OffsetBeyondEnd(length).into());
         }
-        file.seek(SeekFrom::Start(from))?;
-        Ok(file)
+        Ok(Source::span(File::open(real)?, Span { offset: from, length }))
     }
 
     pub(in super::super) fn write(
