@@ -26,6 +26,7 @@ impl Upload {
             SinkKind::File { file, finish } => Self::Local(LocalUpload {
                 idle: Some(OpenFile { file: Some(file), finish: Some(finish) }),
                 writing: None,
+                brief: sink.in_memory,
             }),
             SinkKind::Stream(sink) => Self::Stream(StreamUpload(Some(sink))),
         }
@@ -55,6 +56,8 @@ impl Upload {
 pub(super) struct LocalUpload {
     idle: Option<OpenFile>,
     writing: Option<JoinHandle<(OpenFile, FsResult<()>)>>,
+    /// Nothing was written yet, to a file in memory: to write a buffer and close it takes no hop.
+    brief: bool,
 }
 
 /// The file itself. It travels into each hop and back, so it is finished wherever it is when everything ends.
@@ -73,6 +76,7 @@ impl LocalUpload {
         work: impl FnOnce(&mut OpenFile) -> FsResult<()> + Send + 'static,
     ) -> FsResult<()> {
         let mut open = self.settle().await?;
+        self.brief = false;
         self.writing = Some(spawn_blocking(move || {
             let written = work(&mut open);
             (open, written)
@@ -115,6 +119,13 @@ impl LocalUpload {
     }
 
     async fn finish(mut self, rest: Buffer, ending: Ending) -> FsResult<()> {
+        if self.brief
+            && ending != Ending::Aborted
+            && let Some(mut open) = self.idle.take()
+        {
+            open.write(&rest)?;
+            return open.finish(ending);
+        }
         let settled = self.settle().await;
         let (mut open, earlier) = match settled {
             Ok(open) => (open, Ok(())),

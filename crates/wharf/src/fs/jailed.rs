@@ -1,7 +1,7 @@
 //! A directory and nothing outside it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use wharf_sys::Identity;
@@ -36,6 +36,8 @@ use crate::auth::User;
 pub struct JailedFs {
     home: Arc<Path>,
     tree: Arc<Tree>,
+    /// The same as far as it lies in memory, found out when it is first needed.
+    in_memory: Arc<OnceLock<Option<Tree>>>,
     identity: Identity,
     uploads: Uploads,
 }
@@ -51,8 +53,13 @@ impl JailedFs {
     }
 
     fn find(home: &Path, identity: &Identity, lookup: Lookup) -> FsResult<Self> {
-        let tree = Arc::new(Tree::open(home, lookup)?);
-        Ok(Self { home: Arc::from(home), tree, identity: identity.clone(), uploads: Uploads::default() })
+        Ok(Self {
+            home: Arc::from(home),
+            tree: Arc::new(Tree::open(home, lookup)?),
+            in_memory: Arc::default(),
+            identity: identity.clone(),
+            uploads: Uploads::default(),
+        })
     }
 
     /// The files in the home of `user`, with the user's rights. It opens the directory, so it may block.
@@ -97,7 +104,7 @@ impl JailedFs {
     #[cfg(all(test, target_os = "linux"))]
     pub(super) fn walking(self) -> Self {
         let tree = Arc::into_inner(self.tree).expect("nobody else has it yet");
-        Self { tree: Arc::new(tree.walking()), ..self }
+        Self { tree: Arc::new(tree.walking()), in_memory: Arc::default(), ..self }
     }
 
     /// Carries out `work` on the blocking pool: one hop.
@@ -120,6 +127,27 @@ impl JailedFs {
             return Ok(done);
         }
         self.hop(move |tree| work(tree, Lookup::Disk)).await
+    }
+
+    /// Carries out `work` at once on a file system that has nothing but memory, and by a hop otherwise.
+    async fn hop_unless_in_memory<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Tree) -> FsResult<T> + Send + 'static,
+    ) -> FsResult<T> {
+        match self.try_in_memory(&work) {
+            Some(done) => Ok(done),
+            None => self.hop(work).await,
+        }
+    }
+
+    /// What `work` comes to where that takes memory alone.
+    fn try_in_memory<T>(&self, work: impl Fn(&Tree) -> FsResult<T>) -> Option<T> {
+        if !self.identity.is_process() {
+            return None;
+        }
+        let tree = self.in_memory.get_or_init(|| self.tree.in_memory());
+        // What goes wrong goes wrong again in the hop, which tells why.
+        tree.as_ref().and_then(|tree| work(tree).ok())
     }
 
     /// The sink of an upload, which ends with the rights that it began with.
@@ -174,7 +202,11 @@ impl FileSystem for JailedFs {
 
     async fn write(&self, path: &VPath, mode: WriteMode) -> FsResult<Sink> {
         let (path, uploads) = (path.clone(), self.uploads);
-        let (file, upload) = self.hop(move |tree| tree.write(&path, mode, uploads)).await?;
+        let write = move |tree: &Tree| tree.write(&path, mode, uploads);
+        if let Some((file, upload)) = self.try_in_memory(&write) {
+            return Ok(Sink { in_memory: true, ..self.sink(file, upload) });
+        }
+        let (file, upload) = self.hop(write).await?;
         Ok(self.sink(file, upload))
     }
 
@@ -187,7 +219,7 @@ impl FileSystem for JailedFs {
 
     async fn create_dir(&self, path: &VPath) -> FsResult<()> {
         let path = path.clone();
-        self.hop(move |tree| tree.create_dir(&path)).await
+        self.hop_unless_in_memory(move |tree| tree.create_dir(&path)).await
     }
 
     async fn remove_dir(&self, path: &VPath) -> FsResult<()> {
@@ -197,7 +229,7 @@ impl FileSystem for JailedFs {
 
     async fn remove_file(&self, path: &VPath) -> FsResult<()> {
         let path = path.clone();
-        self.hop(move |tree| tree.remove_file(&path)).await
+        self.hop_unless_in_memory(move |tree| tree.remove_file(&path)).await
     }
 
     async fn rename(&self, from: &VPath, to: &VPath) -> FsResult<()> {

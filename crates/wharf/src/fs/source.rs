@@ -96,6 +96,8 @@ impl<S: ByteSink> DynByteSink for S {
 /// 226 only after that has succeeded. A sink that is dropped unfinished was never transferred to.
 pub struct Sink {
     pub(crate) kind: SinkKind,
+    /// The file and its directory have nothing but memory to wait for.
+    pub(crate) in_memory: bool,
 }
 
 pub(crate) enum SinkKind {
@@ -111,13 +113,13 @@ pub(crate) type FinishFile = Box<dyn FnOnce(File, Ending) -> FsResult<()> + Send
 impl Sink {
     /// Hands the pieces of the upload to `sink`.
     pub fn stream(sink: impl ByteSink) -> Self {
-        Self { kind: SinkKind::Stream(Box::new(sink)) }
+        Self { kind: SinkKind::Stream(Box::new(sink)), in_memory: false }
     }
 
     /// Writes to the local `file` at its current position; `finish` ends the upload. It runs on the blocking pool,
     /// with the process's own rights.
     pub fn file(file: File, finish: impl FnOnce(File, Ending) -> FsResult<()> + Send + 'static) -> Self {
-        Self { kind: SinkKind::File { file, finish: Box::new(finish) } }
+        Self { kind: SinkKind::File { file, finish: Box::new(finish) }, in_memory: false }
     }
 
     /// Ends the upload. Success means that what came lies under its final name for good.

@@ -1,6 +1,8 @@
 //! What holds on a real disk, whichever way paths are resolved.
 #![cfg(target_os = "linux")]
 
+mod storage;
+
 use std::fs;
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -23,7 +25,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    fn at(directory: TempDir) -> Self {
         fs::create_dir_all(directory.path().join("home/dir/deep")).unwrap();
         fs::create_dir(directory.path().join("outside")).unwrap();
         fs::write(directory.path().join("outside/secret"), "secret").unwrap();
@@ -492,48 +497,6 @@ async fn the_sweep_removes_what_nobody_writes() {
     assert_eq!(JailedFs::sweep(&world.home(), Duration::ZERO).unwrap(), 1);
     assert!(world.home().join(alive).exists() && world.outside().join(dead).exists());
     assert!(!world.home().join("dir/deep").join(dead).exists());
-}
-
-/// A small file system of its own, unmounted when dropped; mounting takes root.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let mount = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64k", "small"])
-            .arg(directory.path())
-            .output();
-        mount.is_ok_and(|output| output.status.success()).then_some(Self(directory))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
-#[tokio::test]
-async fn a_full_disk_is_told_and_leaves_what_the_settings_say() {
-    let Some(disk) = SmallDisk::mount() else {
-        println!(
-            "skipped: a_full_disk_is_told_and_leaves_what_the_settings_say needs root, to mount a small disk"
-        );
-        return;
-    };
-    let jail = JailedFs::new(disk.0.path(), &Identity::process()).unwrap();
-    let delete = Uploads { incomplete: Incomplete::Delete, ..Uploads::default() };
-    let staged = Uploads { publish: Publish::Staged, ..Uploads::default() };
-    for (uploads, left) in [(staged, false), (delete, false), (Uploads::default(), true)] {
-        let jail = jail.clone().with_uploads(uploads);
-        let sink = jail.write(&path("big"), WriteMode::Replace).await.unwrap();
-        let SinkKind::File { file, .. } = &sink.kind else { panic!("a local file") };
-        let full = std::io::Write::write_all(&mut &*file, &vec![7; 1 << 20]).unwrap_err();
-        assert_eq!(FsError::from(full).kind(), FsErrorKind::NoSpace);
-        let _ = sink.finish(Ending::Aborted).await;
-        assert_eq!(disk.0.path().join("big").exists(), left, "{uploads:?}");
-    }
 }
 
 /// A world whose home belongs to the user `nobody`, and the home as that user is served it.

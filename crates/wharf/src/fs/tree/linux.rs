@@ -20,6 +20,9 @@ use super::upload::{Upload, Uploading};
 use super::{Lookup, creatable, names, visible};
 use crate::{Uploads, VPath};
 
+/// How many bytes are freed at once without a hop.
+const BRIEF: u64 = 1 << 20;
+
 /// How often STOU tries another name.
 const UNIQUE_TRIES: usize = 16;
 
@@ -36,6 +39,12 @@ impl Tree {
             Lookup::Disk => Root::open(path)?,
         };
         Ok(Self { root: Arc::new(root) })
+    }
+
+    /// The same tree as far as it lies in memory, where nothing waits for a disk and nothing takes long; an error tells
+    /// that something might. `None` where it lies elsewhere.
+    pub(in super::super) fn in_memory(&self) -> Option<Self> {
+        Some(Self { root: Arc::new(self.root.in_memory()?) })
     }
 
     /// Whether both are the same directory.
@@ -145,6 +154,9 @@ impl Tree {
     pub(in super::super) fn remove_file(&self, path: &VPath) -> FsResult<()> {
         visible(path)?;
         let place = self.root.parent(path)?;
+        if self.root.stays() {
+            brief(metadata_at(&place, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::SIZE)?.size)?;
+        }
         Ok(unlinkat(&*place.directory, &place.name, AtFlags::empty())?)
     }
 
@@ -201,6 +213,11 @@ pub(super) fn regular(metadata: &Metadata) -> FsResult<&Metadata> {
         FileKind::Directory => Err(FsErrorKind::IsADirectory.into()),
         _ => Err(FsErrorKind::NotAFile.into()),
     }
+}
+
+/// Refuses what would take long: to free the memory of so many bytes.
+pub(super) fn brief(size: u64) -> FsResult<()> {
+    if size > BRIEF { Err(FsErrorKind::Unsupported.into()) } else { Ok(()) }
 }
 
 /// Facts about what is open.

@@ -73,6 +73,11 @@ impl Tree {
         if root.is_dir() { Ok(Self { root }) } else { Err(FsErrorKind::NotADirectory.into()) }
     }
 
+    /// Nothing is known here of what lies in memory.
+    pub(in super::super) fn in_memory(&self) -> Option<Self> {
+        None
+    }
+
     /// Whether both are the same directory.
     pub(in super::super) fn is_same(&self, other: &Self) -> bool {
         self.root == other.root

@@ -37,8 +37,21 @@ pub(super) struct Root {
     names: Vec<Vec<u8>>,
     /// What the kernel must hold to; nothing where it cannot.
     confinement: Option<ResolveFlags>,
-    /// Whether opening what the caches know never waits for a disk or a network.
-    caches: bool,
+    /// What it lies on.
+    storage: Storage,
+    /// Whether what leads away from the root's own file system is an error.
+    stays: bool,
+}
+
+/// What a file system keeps its files on, as far as it matters to who waits for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Storage {
+    /// Nothing ever waits for a device.
+    Memory,
+    /// What the caches know is found without a wait.
+    LocalDisk,
+    /// Anything may have to be asked for somewhere else.
+    Other,
 }
 
 /// A name in an open directory: what operations on names work with.
@@ -71,7 +84,7 @@ impl Root {
         let handle = openat2(CWD, path, Self::FLAGS, Mode::empty(), ResolveFlags::CACHED)?;
         let real = readlink(format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new())?.into_bytes();
         let root = Self::new(handle, path, real)?;
-        if root.caches { Ok(root) } else { Err(FsErrorKind::Unsupported.into()) }
+        if root.storage.has_caches() { Ok(root) } else { Err(FsErrorKind::Unsupported.into()) }
     }
 
     const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -88,11 +101,26 @@ impl Root {
         }
         let Metadata { device, inode, .. } = metadata_of_handle(&handle)?;
         Ok(Self {
-            caches: on_local_disk(&handle),
+            storage: Storage::of(&handle),
             handle: Arc::new(handle),
             directory: (device, inode),
             names,
             confinement: Some(confinement),
+            stays: false,
+        })
+    }
+
+    /// The same root as far as it lies in memory, where nothing ever waits for a device: an error tells what leads on to
+    /// another file system, or may. `None` where it lies elsewhere.
+    pub(super) fn in_memory(&self) -> Option<Self> {
+        let confinement = self.confinement.filter(|_| self.storage == Storage::Memory)?;
+        Some(Self {
+            handle: Arc::clone(&self.handle),
+            directory: self.directory,
+            names: self.names.clone(),
+            confinement: Some(confinement | ResolveFlags::NO_XDEV),
+            storage: self.storage,
+            stays: true,
         })
     }
 
@@ -130,7 +158,7 @@ impl Root {
 
     /// Opens what `path` leads to if that needs neither a disk nor a network; any error means that it may.
     fn open_cached(&self, path: &[u8], flags: OFlags) -> FsResult<OwnedFd> {
-        let Some(confinement) = self.confinement.filter(|_| self.caches) else {
+        let Some(confinement) = self.confinement.filter(|_| self.storage.has_caches()) else {
             return Err(FsErrorKind::Unsupported.into());
         };
         // Another file system may be mounted below, one that asks a server on every open.
@@ -162,6 +190,9 @@ impl Root {
 
     /// Goes from the root to the directory that holds the end of `path`.
     fn walk(&self, path: &[u8], last: Last) -> FsResult<Place> {
+        if self.stays {
+            return Err(FsErrorKind::Unsupported.into());
+        }
         let mut above = vec![Arc::clone(&self.handle)];
         let mut ahead = Vec::new();
         push_components(&mut ahead, path);
@@ -230,6 +261,11 @@ impl Root {
         rest.ok_or_else(|| FsErrorKind::OutsideHome.into())
     }
 
+    /// Whether what leads away from the root's own file system is an error.
+    pub(super) fn stays(&self) -> bool {
+        self.stays
+    }
+
     /// Whether the root is that of the real file system.
     fn is_everything(&self) -> bool {
         self.names.first().is_some_and(|real| real == b"/")
@@ -256,12 +292,23 @@ fn strip_components<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     Some(rest)
 }
 
-/// Whether the file system is one that needs nobody else to open what it has in memory.
-fn on_local_disk(handle: &OwnedFd) -> bool {
-    /// ext2 to ext4, xfs, btrfs, tmpfs, f2fs.
-    const LOCAL: [FsWord; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0xf2f5_2010];
+impl Storage {
+    fn of(handle: &OwnedFd) -> Self {
+        const TMPFS: FsWord = 0x0102_1994;
+        const RAMFS: FsWord = 0x8584_58f6;
+        /// ext2 to ext4, xfs, btrfs, f2fs.
+        const LOCAL: [FsWord; 4] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
 
-    fstatfs(handle).is_ok_and(|found| LOCAL.contains(&found.f_type))
+        match fstatfs(handle).map(|found| found.f_type) {
+            Ok(TMPFS | RAMFS) => Self::Memory,
+            Ok(kind) if LOCAL.contains(&kind) => Self::LocalDisk,
+            Ok(_) | Err(_) => Self::Other,
+        }
+    }
+
+    fn has_caches(self) -> bool {
+        self != Self::Other
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::super::{Ending, FsErrorKind, FsResult, Metadata, WriteMode};
 use super::Lookup;
-use super::linux::{from_root, metadata_at, metadata_of_handle, readable, regular};
+use super::linux::{brief, from_root, metadata_at, metadata_of_handle, readable, regular};
 use super::resolve::{Place, Root};
 use super::staged::Staged;
 use crate::config::{Incomplete, Publish};
@@ -53,6 +53,9 @@ impl Uploading<'_> {
         if path.is_root() {
             return Err(FsErrorKind::IsADirectory.into());
         }
+        if self.root.stays() && (self.uploads.publish == Publish::Staged || mode != WriteMode::Replace) {
+            return Err(FsErrorKind::Unsupported.into());
+        }
         if self.uploads.publish == Publish::Staged {
             let place = self.root.place(path)?;
             let (file, staged) = Staged::begin(&place, mode)?;
@@ -68,6 +71,9 @@ impl Uploading<'_> {
             (None, self.root.open_at(from_root(path), flags, Lookup::Disk).map(File::from)?)
         };
         let size = take(&file)?.size;
+        if self.root.stays() {
+            brief(size)?;
+        }
         position(&file, mode, size)?;
         let held_nothing = mode == WriteMode::Replace || size == 0;
         Ok((file, self.upload(place, self.in_place(held_nothing))))

@@ -1,0 +1,73 @@
+//! What depends on what the files lie on.
+
+use super::*;
+
+#[tokio::test]
+async fn memory_needs_no_hop_unless_it_takes_long() {
+    let world = World::at(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap());
+    let Some(tree) = world.jail().tree.in_memory() else {
+        println!("skipped: memory_needs_no_hop_unless_it_takes_long needs tmpfs at /dev/shm");
+        return;
+    };
+    for jail in world.jails() {
+        conformance::check(&jail, &path("/dir/deep")).await;
+    }
+    let large = fs::File::create(world.home().join("large")).unwrap();
+    large.set_len(2 << 20).unwrap();
+    let replace = |name| tree.write(&path(name), WriteMode::Replace, Uploads::default()).map(drop);
+    assert_eq!(kind(tree.remove_file(&path("large"))), FsErrorKind::Unsupported);
+    assert_eq!(kind(replace("large")), FsErrorKind::Unsupported);
+    assert_eq!(large.metadata().unwrap().len(), 2 << 20);
+    // What an absolute link leads to may lie anywhere.
+    world.link(world.home().join("dir/file"), "absolute");
+    assert_eq!(kind(replace("absolute")), FsErrorKind::Unsupported);
+    let jail = world.jail();
+    store(&jail, "absolute", WriteMode::Replace, "new", Ending::Complete).await.unwrap();
+    assert_eq!(fs::read(world.home().join("dir/file")).unwrap(), b"new");
+    replace("dir/file").unwrap();
+    tree.remove_file(&path("dir/file")).unwrap();
+    jail.remove_file(&path("large")).await.unwrap();
+    assert!(world.outside().join("secret").exists() && !world.home().join("large").exists());
+}
+
+/// A small file system of its own, unmounted when dropped; mounting takes root.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn mount() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k", "small"])
+            .arg(directory.path())
+            .output();
+        mount.is_ok_and(|output| output.status.success()).then_some(Self(directory))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_leaves_what_the_settings_say() {
+    let Some(disk) = SmallDisk::mount() else {
+        println!(
+            "skipped: a_full_disk_is_told_and_leaves_what_the_settings_say needs root, to mount a small disk"
+        );
+        return;
+    };
+    let jail = JailedFs::new(disk.0.path(), &Identity::process()).unwrap();
+    let delete = Uploads { incomplete: Incomplete::Delete, ..Uploads::default() };
+    let staged = Uploads { publish: Publish::Staged, ..Uploads::default() };
+    for (uploads, left) in [(staged, false), (delete, false), (Uploads::default(), true)] {
+        let jail = jail.clone().with_uploads(uploads);
+        let sink = jail.write(&path("big"), WriteMode::Replace).await.unwrap();
+        let SinkKind::File { file, .. } = &sink.kind else { panic!("a local file") };
+        let full = std::io::Write::write_all(&mut &*file, &vec![7; 1 << 20]).unwrap_err();
+        assert_eq!(FsError::from(full).kind(), FsErrorKind::NoSpace);
+        let _ = sink.finish(Ending::Aborted).await;
+        assert_eq!(disk.0.path().join("big").exists(), left, "{uploads:?}");
+    }
+}
