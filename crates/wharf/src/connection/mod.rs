@@ -186,7 +186,6 @@ impl Connection {
                     },
                 }
             }
-            self.arm(timer.as_mut());
             let woken = poll_fn(|context| {
                 let woken = self.poll_next(context, timer.as_mut());
                 if woken.is_ready() { woken } else { stop.as_mut().poll(context).map(|()| Woken::Stop) }
@@ -239,7 +238,7 @@ impl Connection {
         if let Poll::Ready(woken) = self.poll_wire(context) {
             return Poll::Ready(woken);
         }
-        timer.poll(context).map(|()| Woken::Timeout)
+        self.poll_timer(context, timer)
     }
 
     /// Replies go out before anything more is read: a client that does not take them is not listened to.
@@ -314,13 +313,14 @@ impl Connection {
         Err(Lost)
     }
 
-    /// Sets the timer to the session's next deadline. A deadline that moves later is noticed when the timer fires, so
-    /// that a busy session does not touch its timer for every command.
-    fn arm(&self, mut timer: Pin<&mut Sleep>) {
+    /// Waits for the session's next deadline, when there is nothing else to do. One that has moved later is noticed when
+    /// the timer fires, so that a busy session does not touch its timer for every command.
+    fn poll_timer(&self, context: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<Woken> {
         let wanted = self.deadline();
         if timer.is_elapsed() || wanted < timer.deadline() {
             timer.as_mut().reset(wanted);
         }
+        timer.poll(context).map(|()| Woken::Timeout)
     }
 
     /// When the session wants to hear of the time, the client must have taken its last reply, or somebody should look

@@ -1,6 +1,6 @@
 //! A data connection, in clear or under TLS.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream as StdStream};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -128,11 +128,7 @@ impl AsyncRead for DataStream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => {
-                if let Lazy::Unwatched(socket) = &*stream
-                    && let Some(read) = at_once((&*socket).read(buffer.initialize_unfilled()))
-                {
-                    return Poll::Ready(read.map(|count| buffer.advance(count)));
-                }
+                // What a client sends comes after the reply that it waits for.
                 let socket = stream.socket()?;
                 loop {
                     ready!(socket.poll_read_ready(context))?;

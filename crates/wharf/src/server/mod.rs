@@ -111,7 +111,10 @@ async fn accept_all(shared: Arc<Shared>, mut listener: Listener, shutdown: Shutd
             biased;
             () = &mut stop => break,
             (stream, remote) = listener.acceptor.accept() => {
-                let client = Client { stream, remote, implicit_tls: listener.implicit_tls };
+                // One that listens on one address need not ask which the client reached.
+                let known = Some(listener.address).filter(|address| !address.ip().is_unspecified());
+                let Some(local) = known.or_else(|| stream.local_addr().ok()) else { continue };
+                let client = Client { stream, remote, local, implicit_tls: listener.implicit_tls };
                 welcome(&shared, client, &shutdown, &mut sessions);
             }
             Some(ended) = sessions.join_next(), if !sessions.is_empty() => note_panic(ended),
@@ -147,13 +150,13 @@ const NO_DESCRIPTORS: &[u8] = b"421 Too many open files. Service temporarily una
 struct Client {
     stream: TcpStream,
     remote: SocketAddr,
+    local: SocketAddr,
     implicit_tls: bool,
 }
 
 /// Starts a session, or says why there is none.
 fn welcome(shared: &Arc<Shared>, client: Client, shutdown: &Shutdown, sessions: &mut JoinSet<()>) {
-    let Client { stream, remote, implicit_tls } = client;
-    let Ok(local) = stream.local_addr() else { return };
+    let Client { stream, remote, local, implicit_tls } = client;
     let address = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     let peer = Peer { remote: address(remote), local: address(local) };
     match shared.connection_limits.admit(peer.remote.ip()) {
