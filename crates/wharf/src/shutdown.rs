@@ -1,23 +1,24 @@
 //! How a server tells its sessions to stop, and waits until they have.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, mpsc};
 
 /// How far the server has stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Phase {
-    Serving,
     /// No new sessions; transfers may end.
-    Draining,
+    Draining = 1,
     /// Everything ends now.
-    Stopping,
+    Stopping = 2,
 }
 
 /// The server's end: it says when to stop and waits for the sessions.
 pub(crate) struct Stopper {
-    phase: watch::Sender<Phase>,
     /// Closed when the last session has dropped its sender.
     sessions: mpsc::Receiver<()>,
     template: Shutdown,
@@ -26,15 +27,21 @@ pub(crate) struct Stopper {
 /// A session's end. While it exists, the session does.
 #[derive(Clone)]
 pub(crate) struct Shutdown {
-    phase: watch::Receiver<Phase>,
+    progress: Arc<Progress>,
     _alive: Arc<mpsc::Sender<()>>,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// A [`Phase`], or none while the server serves.
+    phase: AtomicU8,
+    moved: Notify,
 }
 
 impl Stopper {
     pub(crate) fn new() -> Self {
-        let (phase, receiver) = watch::channel(Phase::Serving);
         let (alive, sessions) = mpsc::channel(1);
-        Self { phase, sessions, template: Shutdown { phase: receiver, _alive: Arc::new(alive) } }
+        Self { sessions, template: Shutdown { progress: Arc::default(), _alive: Arc::new(alive) } }
     }
 
     /// The end for a new session.
@@ -44,23 +51,43 @@ impl Stopper {
 
     /// Asks all sessions to stop, gives their transfers `grace`, then waits for the last of them.
     pub(crate) async fn drain(self, grace: Duration) {
-        let Self { phase, mut sessions, template } = self;
+        let Self { mut sessions, template } = self;
+        let progress = Arc::clone(&template.progress);
         drop(template);
-        phase.send_replace(Phase::Draining);
+        progress.reach(Phase::Draining);
         if tokio::time::timeout(grace, sessions.recv()).await.is_err() {
-            phase.send_replace(Phase::Stopping);
+            progress.reach(Phase::Stopping);
             sessions.recv().await;
         }
     }
 }
 
+impl Progress {
+    fn reach(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+        self.moved.notify_waiters();
+    }
+}
+
 impl Shutdown {
+    /// Whether the server has come as far as `phase`.
+    pub(crate) fn has_reached(&self, phase: Phase) -> bool {
+        self.progress.phase.load(Ordering::Acquire) >= phase as u8
+    }
+
+    /// Ready when the server has come further than it was at this call.
+    pub(crate) fn moved(&self) -> Notified<'_> {
+        self.progress.moved.notified()
+    }
+
     /// Returns when the server has come as far as `phase`.
-    pub(crate) fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + use<> {
-        let mut watched = self.phase.clone();
-        async move {
-            // The sender outlives every session; should it be gone all the same, then to stop is right.
-            let _ = watched.wait_for(|now| *now >= phase).await;
+    pub(crate) async fn reached(&self, phase: Phase) {
+        loop {
+            let moved = self.moved();
+            if self.has_reached(phase) {
+                return;
+            }
+            moved.await;
         }
     }
 }

@@ -55,11 +55,11 @@ struct Cost {
 }
 
 const COSTS: [Cost; 5] = [
-    Cost { name: "one login", limit: 36, needs: &[], act: |_| {} },
-    Cost { name: "RETR of 64 MiB", limit: 800, needs: &["sendfile"], act: download_large },
+    Cost { name: "one login", limit: 30, needs: &[], act: |_| {} },
+    Cost { name: "RETR of 64 MiB", limit: 600, needs: &["sendfile"], act: download_large },
     Cost { name: "STOR of 64 MiB", limit: 3_000, needs: &[], act: upload_large },
-    Cost { name: "RETR of 1 KiB", limit: 70, needs: &[], act: download_small },
-    Cost { name: "MLSD of 20 entries", limit: 100, needs: &["statx"], act: list },
+    Cost { name: "RETR of 1 KiB", limit: 55, needs: &[], act: download_small },
+    Cost { name: "MLSD of 20 entries", limit: 85, needs: &["statx"], act: list },
 ];
 
 pub(crate) fn rows() -> Vec<Row> {
