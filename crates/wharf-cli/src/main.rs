@@ -19,6 +19,7 @@ mod signals;
 mod sweep;
 mod tls;
 mod users;
+mod workers;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,7 @@ use crate::confinement;
 use crate::daemon::{self, Notice};
 use crate::failure::Failure;
 use crate::signals::{SystemSignals, supervise};
+use crate::workers::Workers;
 use crate::{listen, logging, output, sweep, tls, users};
 
 /// The open ports.
@@ -45,7 +46,9 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     confinement.log();
     daemon::raise_limits();
     let cannot_start = |error| Failure::runtime(format!("the program cannot start: {error}"));
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(cannot_start)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
+    let workers = Workers::start().map_err(cannot_start)?;
+    let builder = builder.workers(workers.handles());
     let served = runtime.block_on(async {
         let signals = SystemSignals::new().map_err(cannot_start)?;
         let handle = OnceLock::new();
@@ -63,6 +66,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
         };
         supervise(signals, reload, on_stop, |stopped| run(builder, config, listeners, &handle, stopped)).await
     });
+    workers.stop();
     // A file operation that hangs on a dead disk must not keep the program.
     runtime.shutdown_background();
     served

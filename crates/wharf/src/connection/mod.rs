@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wharf_proto::{Cause, Input, Op, Output, Peer, Session};
 
@@ -30,7 +29,7 @@ use crate::auth::User;
 use crate::events::SessionInfo;
 use crate::fs::DynFileSystem;
 use crate::net::Permit;
-use crate::server::{Shared, UserPermit};
+use crate::server::{Arrival, Seat, Shared, UserPermit};
 use crate::shutdown::{Phase, Shutdown};
 #[cfg(feature = "tls")]
 use crate::tls::{LONGEST_HANDSHAKE, TlsSession};
@@ -64,6 +63,7 @@ pub(crate) struct Connection {
     /// The place among the connections allowed. It is given up before the farewell is sent: a client that has read it
     /// may come back at once.
     permit: Option<Permit>,
+    _seat: Seat,
 }
 
 /// What a login brought.
@@ -107,12 +107,13 @@ enum Woken {
 
 /// A client that was accepted: what [`Connection::new`] needs to know about it.
 pub(crate) struct Accepted {
-    pub(crate) stream: TcpStream,
+    pub(crate) arrival: Arrival,
     pub(crate) peer: Peer,
     /// The number of the session.
     pub(crate) id: u64,
     /// TLS begins with the first byte (implicit FTPS).
     pub(crate) implicit_tls: bool,
+    pub(crate) seat: Seat,
 }
 
 /// Serves one client until it leaves, `shutdown` says so, or the connection breaks.
@@ -141,7 +142,8 @@ impl Connection {
         permit: Permit,
         shutdown: Shutdown,
     ) -> Option<(Self, Shutdown)> {
-        let Accepted { stream, peer, id, implicit_tls } = accepted;
+        let Accepted { arrival, peer, id, implicit_tls, seat } = accepted;
+        let stream = arrival.stream().ok()?;
         let now = Instant::now().into_std();
         let mut connection = Self {
             session: Session::new(Arc::clone(&shared.rules), peer, implicit_tls, now),
@@ -160,6 +162,7 @@ impl Connection {
             state: State::Open,
             close_by: None,
             permit: Some(permit),
+            _seat: seat,
         };
         if implicit_tls {
             connection.upgrade(&shutdown).await.ok()?;

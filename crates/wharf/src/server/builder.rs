@@ -9,10 +9,12 @@ use std::sync::atomic::AtomicU64;
 
 use jiff::tz::TimeZone;
 use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::runtime;
 use wharf_proto::listing::TimeStyle;
 use wharf_proto::{ActiveRules, CommandTable, Report, Rules, TlsPolicy};
 
 use super::shared::{FileSystemFactory, Shared, UserSessions};
+use super::workers::Workers;
 use super::{Listener, Server};
 use crate::auth::{Authorizer, DynAuthorizer, User};
 use crate::command::{Call, Handler, Reply, Row};
@@ -34,6 +36,7 @@ pub struct ServerBuilder {
     table: CommandTable,
     commands: Vec<Handler>,
     xferlog: Option<XferLog>,
+    workers: Vec<runtime::Handle>,
     listeners: Vec<Listener>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
@@ -49,6 +52,7 @@ impl ServerBuilder {
             table: CommandTable::standard(),
             commands: Vec::new(),
             xferlog: None,
+            workers: Vec::new(),
             listeners: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,
@@ -122,6 +126,26 @@ impl ServerBuilder {
         };
         self.xferlog = Some(opened.map_err(failed)?);
         Ok(self)
+    }
+
+    /// Spreads sessions over these runtimes and the one that serves: each begins, and stays, where the fewest are.
+    ///
+    /// With one current-thread runtime for each processor a session's work never changes threads, and costs less than
+    /// on one runtime with many threads; the program `wharf` does so. The runtimes need timers and I/O, and have to
+    /// run for as long as the server serves. On Windows, where sockets stay with their first runtime, this does
+    /// nothing.
+    ///
+    /// ```no_run
+    /// # async fn serve(builder: wharf::ServerBuilder) -> Result<(), Box<dyn std::error::Error>> {
+    /// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// let worker = runtime.handle().clone();
+    /// std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+    /// builder.workers([worker]).bind("127.0.0.1:2121").await?.serve().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn workers(mut self, runtimes: impl IntoIterator<Item = runtime::Handle>) -> Self {
+        self.workers = runtimes.into_iter().collect();
+        self
     }
 
     /// Offers FTPS with this certificate.
@@ -228,6 +252,7 @@ impl ServerBuilder {
             #[cfg(feature = "tls")]
             certificates: self.tls.as_ref().and_then(Tls::certificates).cloned(),
             sessions: AtomicU64::new(0),
+            workers: Workers::new(self.workers),
             settings: self.settings,
         };
         Ok(Server { shared: Arc::new(shared), listeners: self.listeners })

@@ -3,18 +3,22 @@
 mod builder;
 mod handle;
 mod shared;
+mod workers;
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::MissedTickBehavior;
 use wharf_proto::Peer;
 
 pub use self::builder::ServerBuilder;
 pub use self::handle::Handle;
 pub(crate) use self::shared::{Shared, UserPermit};
+pub(crate) use self::workers::{Arrival, Seat};
 use crate::auth::Authorizer;
 use crate::connection::{self, Accepted};
 use crate::error::Result;
@@ -102,10 +106,17 @@ impl Server {
     }
 }
 
+/// How often sessions that have ended are cleared away, where no client comes meanwhile.
+const CLEARING: Duration = Duration::from_secs(1);
+
 /// Accepts clients until the server stops, then waits for those it accepted.
 async fn accept_all(shared: Arc<Shared>, mut listener: Listener, shutdown: Shutdown) {
     let mut sessions = JoinSet::new();
     let mut stop = std::pin::pin!(shutdown.reached(Phase::Draining));
+    // What is left of sessions that have ended is cleared away now and then: to be told of each would wake this task,
+    // from another thread perhaps, for every client that leaves.
+    let mut clearing = tokio::time::interval(CLEARING);
+    clearing.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
@@ -117,7 +128,10 @@ async fn accept_all(shared: Arc<Shared>, mut listener: Listener, shutdown: Shutd
                 let client = Client { stream, remote, local, implicit_tls: listener.implicit_tls };
                 welcome(&shared, client, &shutdown, &mut sessions);
             }
-            Some(ended) = sessions.join_next(), if !sessions.is_empty() => note_panic(ended),
+            _ = clearing.tick(), if !sessions.is_empty() => {}
+        }
+        while let Some(ended) = sessions.try_join_next() {
+            note_panic(ended);
         }
     }
     drop(listener);
@@ -161,8 +175,14 @@ fn welcome(shared: &Arc<Shared>, client: Client, shutdown: &Shutdown, sessions: 
     let peer = Peer { remote: address(remote), local: address(local) };
     match shared.connection_limits.admit(peer.remote.ip()) {
         Ok(permit) => {
-            let accepted = Accepted { stream, peer, id: shared.next_session_id(), implicit_tls };
-            sessions.spawn(connection::serve(Arc::clone(shared), accepted, permit, shutdown.clone()));
+            // One that is lost here was gone.
+            let Ok((runtime, arrival, seat)) = shared.workers.seat(stream) else { return };
+            let accepted = Accepted { arrival, peer, id: shared.next_session_id(), implicit_tls, seat };
+            let session = connection::serve(Arc::clone(shared), accepted, permit, shutdown.clone());
+            match runtime {
+                Some(runtime) => sessions.spawn_on(session, runtime),
+                None => sessions.spawn(session),
+            };
         }
         Err(refused) => turn_away(shared, stream, peer, refused, sessions),
     }

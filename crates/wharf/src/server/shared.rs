@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinSet;
 use wharf_proto::Rules;
 
+use super::workers::Workers;
 use crate::BoxFuture;
 use crate::auth::{DynAuthorizer, User};
 use crate::command::Handler;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     #[cfg(feature = "tls")]
     pub(crate) certificates: Option<crate::tls::Certificates>,
     pub(crate) sessions: AtomicU64,
+    pub(crate) workers: Workers,
 }
 
 impl Shared {
