@@ -2,72 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it is a test, and panics are how it reports")]
 
+#[path = "support/client.rs"]
+#[expect(dead_code, reason = "another test binary looks at the connection itself")]
+mod client;
+
 use std::io;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use wharf::testing::{Fault, GREETING, TestServer, TestServerBuilder};
 
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    /// Connects and logs in.
-    async fn of(server: &TestServer) -> Self {
-        let mut client = Self(BufReader::new(TcpStream::connect(server.addr()).await.unwrap()));
-        assert_eq!(client.reply().await, "220");
-        assert_eq!(client.ask("USER user").await, "331");
-        assert_eq!(client.ask("PASS 12345").await, "230");
-        assert_eq!(client.ask("TYPE I").await, "200");
-        client
-    }
-
-    async fn send(&mut self, line: &str) {
-        self.0.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
-    }
-
-    /// The last line of the next reply; empty when the connection ends.
-    async fn line(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line).await.unwrap_or_default();
-            if line.get(3..4) != Some("-") && !line.starts_with(' ') {
-                return line;
-            }
-        }
-    }
-
-    /// The code of the next reply.
-    async fn reply(&mut self) -> String {
-        self.line().await.chars().take(3).collect()
-    }
-
-    async fn ask(&mut self, line: &str) -> String {
-        self.send(line).await;
-        self.reply().await
-    }
-
-    async fn passive(&mut self) -> TcpStream {
-        self.send("PASV").await;
-        let reply = self.line().await;
-        let numbers: Vec<u16> =
-            reply.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
-        let [227, 127, 0, 0, 1, high, low] = numbers[..] else { panic!("{reply}") };
-        TcpStream::connect((Ipv4Addr::LOCALHOST, high << 8 | low)).await.unwrap()
-    }
-
-    /// What a download brings, and how it ends.
-    async fn fetch(&mut self, command: &str) -> (Vec<u8>, io::Result<usize>, String) {
-        let mut data = self.passive().await;
-        assert!(self.ask(command).await.starts_with('1'));
-        let mut bytes = Vec::new();
-        let end = data.read_to_end(&mut bytes).await;
-        drop(data);
-        (bytes, end, self.reply().await)
-    }
-}
+use crate::client::Client;
 
 fn content() -> Vec<u8> {
     (0..1_000_000_u32).map(|n| (n % 251) as u8).collect()
@@ -76,7 +24,7 @@ fn content() -> Vec<u8> {
 async fn serving(faults: impl IntoIterator<Item = Fault>) -> (TestServer, Client) {
     let server = TestServer::builder().user("user", "12345").file("/big", content()).file("/dir/a", "text");
     let server = faults.into_iter().fold(server, TestServerBuilder::fault).start().await.unwrap();
-    let client = Client::of(&server).await;
+    let client = Client::login(server.addr()).await;
     (server, client)
 }
 
@@ -88,8 +36,7 @@ async fn serves_when_nothing_is_to_fail() {
     let (names, _, end) = client.fetch("NLST dir").await;
     assert_eq!((names, &*end), (b"a\r\n".to_vec(), "226"));
 
-    let mut data = client.passive().await;
-    assert_eq!(client.ask("STOR new").await.get(..1), Some("1"));
+    let mut data = client.start("STOR new").await;
     data.write_all(&content()).await.unwrap();
     drop(data);
     assert_eq!(client.reply().await, "226");
@@ -120,12 +67,11 @@ async fn connects_to_the_client_too() {
 #[tokio::test]
 async fn lets_nobody_else_in() {
     let (server, _client) = serving([]).await;
-    let mut stranger = Client(BufReader::new(TcpStream::connect(server.addr()).await.unwrap()));
-    assert_eq!(stranger.reply().await, "220");
+    let mut stranger = Client::connect(server.addr()).await;
     assert_eq!(stranger.ask("USER user").await, "331");
     assert_eq!(stranger.ask("PASS guess").await, "530");
     let open = TestServer::start().await.unwrap();
-    Client::of(&open).await;
+    Client::login(open.addr()).await;
 }
 
 #[tokio::test]
@@ -160,8 +106,7 @@ async fn lies_about_cut_downloads() {
 #[tokio::test]
 async fn stalls_until_the_client_gives_up() {
     let (_server, mut client) = serving([Fault::on("RETR").stall_data_after(10)]).await;
-    let mut data = client.passive().await;
-    assert!(client.ask("RETR big").await.starts_with('1'));
+    let mut data = client.start("RETR big").await;
     data.read_exact(&mut [0; 10]).await.unwrap();
     let silence = tokio::time::timeout(Duration::from_millis(50), data.read(&mut [0; 1])).await;
     assert!(silence.is_err());
@@ -169,8 +114,7 @@ async fn stalls_until_the_client_gives_up() {
     assert_eq!(client.reply().await, "226");
     assert!(!matches!(data.read(&mut [0; 1]).await, Ok(1..)));
 
-    let mut data = client.passive().await;
-    assert!(client.ask("RETR big").await.starts_with('1'));
+    let mut data = client.start("RETR big").await;
     data.read_exact(&mut [0; 10]).await.unwrap();
     drop(data);
     assert_eq!(client.reply().await, "426");
@@ -179,8 +123,7 @@ async fn stalls_until_the_client_gives_up() {
 #[tokio::test]
 async fn cuts_uploads() {
     let (server, mut client) = serving([Fault::on("STOR").cut_data_after(1000)]).await;
-    let mut data = client.passive().await;
-    assert!(client.ask("STOR new").await.starts_with('1'));
+    let mut data = client.start("STOR new").await;
     while data.write_all(&[b'x'; 4096]).await.is_ok() {}
     assert_eq!(client.reply().await, "426");
     assert!(server.files().file("/new").unwrap().len() <= 1000);
@@ -208,15 +151,15 @@ async fn comes_late_or_hangs_up() {
     assert!(begun.elapsed() >= late);
     assert_eq!(client.ask("MKD new").await, "");
     server.heal();
-    assert_eq!(Client::of(&server).await.ask("CWD new").await, "550");
+    assert_eq!(Client::login(server.addr()).await.ask("CWD new").await, "550");
 }
 
 #[tokio::test]
 async fn greets_as_it_is_told() {
     let (server, _client) = serving([]).await;
     server.fault(Fault::on(GREETING).first(1).answer("421 Too many connections."));
-    let mut refused = Client(BufReader::new(TcpStream::connect(server.addr()).await.unwrap()));
+    let mut refused = Client::open(server.addr()).await;
     assert_eq!(refused.line().await, "421 Too many connections.\r\n");
     assert_eq!(refused.line().await, "");
-    Client::of(&server).await;
+    Client::login(server.addr()).await;
 }

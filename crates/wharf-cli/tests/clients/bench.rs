@@ -20,7 +20,7 @@ use crate::{
 pub(crate) const PREFIX: &str = "WHARF_CLIENTS";
 
 /// The longest that a client may take for one job.
-const DEADLINE: &str = "120";
+const DEADLINE: &str = "300";
 
 /// How to reach the server.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,6 @@
 //! ABOR in each state, plain and as Telnet clients send it.
 
-use std::{
-    fs,
-    io::{ErrorKind, Read},
-    net::TcpStream,
-};
+use std::{fs, io::Read, net::TcpStream};
 
 use crate::{
     case::Case,
@@ -25,7 +21,7 @@ pub(crate) const CASES: &[Case] = &[
         let mut client = Client::login(server);
         let address = client.passive_address();
         client.ask("ABOR", "225*");
-        assert_eq!(refusal(TcpStream::connect(address)), Some(ErrorKind::ConnectionRefused));
+        server.assert_refuses(address);
     }),
     Case::new("an unused data connection is closed", |server| {
         let mut client = Client::login(server);
@@ -91,10 +87,6 @@ pub(crate) const CASES: &[Case] = &[
         client.expect("200*");
     }),
 ];
-
-fn refusal(connected: Result<TcpStream, std::io::Error>) -> Option<ErrorKind> {
-    connected.err().map(|error| error.kind())
-}
 
 fn start_download(server: &Server) -> (Client, TcpStream) {
     let file = fs::File::create(server.home().join("big")).expect("a file");

@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{
     case::Case,
-    client::{Client, expect_closed, read_to_end},
+    client::{Client, connect, expect_closed, read_to_end},
     server::Server,
 };
 
@@ -49,10 +49,11 @@ pub(crate) const CASES: &[Case] = &[
         assert_eq!(last, ["200", "226"]);
     }),
     Case::new("a port where nobody listens", |server| {
+        // It is held, so that nobody can begin to listen there.
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
         let mut client = Client::login(server);
-        let (listener, command) = client.active();
-        drop(listener);
-        client.ask(command, "425*");
+        client.ask(eprt(&socket), "425*");
         client.ask("NOOP", "200*");
     }),
     Case::new("PORT after PORT closes the first connection", |server| {
@@ -89,7 +90,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("a client that never answers is given up", |server| {
         let silent = SilentPeer::new();
         let mut client = Client::login(server);
-        client.send(silent.eprt());
+        client.send(eprt(&silent.listener));
         client.expect("42?*");
         client.ask("NOOP", "200*");
     })
@@ -97,7 +98,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("a client that gives up being connected to", |server| {
         let silent = SilentPeer::new();
         let mut client = Client::login(server);
-        client.send(silent.eprt());
+        client.send(eprt(&silent.listener));
         client.send("ABOR");
         client.expect("425*");
         client.expect("225*");
@@ -125,30 +126,26 @@ fn download_over_ipv6(server: &Server) {
     client.expect("226*");
 }
 
+/// The command that names a bound IPv4 socket.
+fn eprt(socket: &Socket) -> String {
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("a bound socket");
+    format!("EPRT |1|{}|{}|", address.ip(), address.port())
+}
+
 /// A port whose queue is full: the kernel drops further connection requests.
 struct SilentPeer {
-    address: SocketAddr,
-    _listener: Socket,
-    _queue: Vec<Socket>,
+    listener: Socket,
+    _queued: TcpStream,
 }
 
 impl SilentPeer {
     fn new() -> Self {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a free port");
+        // Such a queue has room for one.
         listener.listen(0).expect("a listener");
-        let address = listener.local_addr().expect("a bound socket").as_socket().expect("an IP");
-        let queue = (0..4).map(|_| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-            socket.set_nonblocking(true).expect("a socket option");
-            // It may or may not complete; that it occupies the queue is enough.
-            let _ = socket.connect(&address.into());
-            socket
-        });
-        Self { address, _queue: queue.collect(), _listener: listener }
-    }
-
-    fn eprt(&self) -> String {
-        format!("EPRT |1|{}|{}|", self.address.ip(), self.address.port())
+        let address = listener.local_addr().ok().and_then(|address| address.as_socket());
+        let queued = connect(address.expect("a bound socket"));
+        Self { listener, _queued: queued }
     }
 }

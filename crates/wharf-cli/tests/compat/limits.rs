@@ -83,6 +83,7 @@ pub(crate) const CASES: &[Case] = &[
             (0..60).filter_map(|_| TcpStream::connect(server.address()).ok()).collect();
         drop(crowd);
         eventually("the server recovers", || greets(server));
+        server.assert_no_leaks();
         Client::login(server).upload("STOR file", b"x");
     })
     .own(),

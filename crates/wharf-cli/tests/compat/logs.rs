@@ -89,24 +89,25 @@ pub(crate) const CASES: &[Case] = &[
     .own(),
     Case::new("why a session was closed", |server| {
         let mut client = Client::login(server);
+        let _data = client.passive();
         client.expect("421*");
         client.expect_end();
         eventually("the reason is in the log", || {
             server
                 .log()
                 .lines()
-                .any(|line| line.contains("421 Control connection timed out.") && line.contains("user"))
+                .any(|line| line.contains("421 Data connection timed out.") && line.contains("user"))
         });
     })
-    .with("limits.idle_timeout = '100ms'"),
+    .with("limits.data_timeout = '100ms'"),
     Case::new("no password", |server| {
         type_passwords(server);
-        assert!(!server.log().contains(PASSWORD), "a password is in the log");
+        assert!(!whole_log(server).contains(PASSWORD), "a password is in the log");
     })
     .own(),
     Case::new("no password in JSON", |server| {
         type_passwords(server);
-        assert!(!server.log().contains(PASSWORD), "a password is in the log");
+        assert!(!whole_log(server).contains(PASSWORD), "a password is in the log");
         assert_json(server);
     })
     .with(JSON),
@@ -132,7 +133,7 @@ pub(crate) const CASES: &[Case] = &[
         client.ask("RMD \x1b[31mred\x07", "250*");
         client.ask("QUIT", "221*");
         client.expect_end();
-        let log = server.log();
+        let log = whole_log(server);
         assert!(!log.contains('\x07') && !log.contains("\x1b[31mred"), "{log:?}");
     })
     .own(),
@@ -154,9 +155,18 @@ fn type_passwords(server: &Server) {
     client.expect_end();
 }
 
+/// The log up to the end of the only session.
+fn whole_log(server: &Server) -> String {
+    let mut log = String::new();
+    eventually("the end of the session is logged", || {
+        log = server.log();
+        log.contains("session closed") && log.ends_with('\n')
+    });
+    log
+}
+
 fn assert_json(server: &Server) {
-    let log = server.log();
-    assert!(!log.is_empty(), "nothing was logged");
+    let log = whole_log(server);
     for line in log.lines() {
         let record: Result<Value, _> = serde_json::from_str(line);
         assert!(record.is_ok_and(|record| record.is_object()), "not a record: {line}");

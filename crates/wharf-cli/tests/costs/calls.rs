@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{BufRead, BufReader},
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -147,23 +146,23 @@ struct Trace {
 impl Trace {
     /// Begins to count; `None` when that cannot be done here.
     fn start(server: &Server) -> Option<Self> {
-        let file = server.outside("calls");
+        let (file, said) = (server.outside("calls"), server.outside("strace"));
         let mut strace = Command::new("strace")
             .args(["-f", "-o"])
             .arg(&file)
             .args(["-p", &server.pid().to_string()])
             .stdin(Stdio::null())
-            .stderr(Stdio::piped())
+            // A file: it goes on to tell of new threads, and a pipe that nobody reads would end it.
+            .stderr(File::create(&said).expect("the directory is ours"))
             .spawn()
             .ok()?;
-        let mut said = String::new();
-        // It says "attached" once it has all threads, or why it cannot.
-        let heard = BufReader::new(strace.stderr.take()?).read_line(&mut said);
-        if heard.is_ok() && said.contains("attached") {
-            return Some(Self { strace, file });
-        }
-        let _ = strace.wait();
-        None
+        let mut attached = false;
+        // It says so once it has all threads, or ends because it cannot.
+        eventually("strace is attached", || {
+            attached = fs::read_to_string(&said).is_ok_and(|said| said.contains("attached"));
+            attached || matches!(strace.try_wait(), Ok(Some(_)))
+        });
+        attached.then_some(Self { strace, file })
     }
 
     /// How often each call was made.

@@ -133,15 +133,6 @@ impl Client {
         assert!(line.is_none(), "expected the end, got {:?}", line.map(|line| lossy(&line)));
     }
 
-    /// The server must say nothing for the given time.
-    pub(crate) fn expect_silence(&mut self, time: Duration) {
-        self.stream.set_read_timeout(Some(time)).expect("a socket option");
-        let read = self.stream.read(&mut [0; 1]);
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
-        let silent = matches!(&read, Err(error) if error.kind() == ErrorKind::WouldBlock);
-        assert!(silent && self.buffer.is_empty(), "expected silence, got {read:?}");
-    }
-
     /// Asks for a passive port by EPSV.
     pub(crate) fn passive_address(&mut self) -> SocketAddr {
         let reply = self.ask("EPSV", "229 *(|||*|)*");
@@ -216,6 +207,8 @@ impl Client {
                 Ok(0) => break,
                 Ok(count) => self.buffer.extend(&chunk[..count]),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+                // The process was stopped and went on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("no reply within {PATIENCE:?}: {error}"),
             }
         }
@@ -271,10 +264,11 @@ pub(crate) fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
 
 /// The peer must have closed without sending anything, in an orderly way or by a reset.
 pub(crate) fn expect_closed(mut stream: TcpStream) {
-    match stream.read(&mut [0; 1]) {
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
         Ok(0) => {}
-        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-        other => panic!("expected the end, got {other:?}"),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset && bytes.is_empty() => {}
+        other => panic!("expected the end, got {other:?} and {}", bytes.escape_ascii()),
     }
 }
 

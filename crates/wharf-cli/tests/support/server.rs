@@ -1,11 +1,11 @@
 //! A server under test: the real program on a port of its own, or one that already runs elsewhere.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     env, fs,
     fs::File,
-    io::{BufRead, BufReader},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    io::{BufRead, BufReader, ErrorKind},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Mutex, mpsc},
@@ -18,8 +18,9 @@ use toml::{Table, Value};
 
 use crate::transcript;
 
-/// The longest a test waits for anything; far more than a healthy server needs on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest a test waits for anything; far more than a healthy server needs on a busy machine, and far less than the
+/// server waits for anything in [`base_settings`].
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The account with every right, and its password.
 pub(crate) const USER: (&str, &str) = ("user", "12345");
@@ -157,13 +158,31 @@ impl Server {
         eventually("the sockets of closed sessions are gone", || self.sockets() <= process.sockets_when_idle);
     }
 
-    /// TCP sockets only: the runtime has others of its own.
+    /// Checks that the server has closed a port on which it listened.
+    pub(crate) fn assert_refuses(&self, address: SocketAddr) {
+        match TcpStream::connect(address) {
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
+            // Somebody else may have been given the port since, be it for the connection's own other end.
+            Ok(_) => assert!(!self.listens_on(address.port()), "the server still listens on {address}"),
+        }
+    }
+
+    /// Whether the program has a listener on the port, as far as can be told.
+    fn listens_on(&self, port: u16) -> bool {
+        self.process.is_none() || self.count_sockets(|socket| socket.listens && socket.port == port) > 0
+    }
+
     fn sockets(&self) -> usize {
-        let tcp = tcp_inodes();
+        self.count_sockets(|_| true)
+    }
+
+    /// TCP sockets only: the runtime has others of its own.
+    fn count_sockets(&self, holds: impl Fn(&TcpSocket) -> bool) -> usize {
+        let tcp = tcp_sockets();
         let descriptors = fs::read_dir(format!("/proc/{}/fd", self.pid())).into_iter().flatten();
         descriptors
             .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
-            .filter(|target| tcp.contains(target.to_string_lossy().as_ref()))
+            .filter(|target| tcp.get(target.to_string_lossy().as_ref()).is_some_and(&holds))
             .count()
     }
 }
@@ -186,17 +205,29 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Every TCP socket of the machine, spelled as in `/proc/PID/fd`.
-fn tcp_inodes() -> HashSet<String> {
+/// A row of `/proc/net/tcp`.
+struct TcpSocket {
+    port: u16,
+    listens: bool,
+}
+
+/// Every TCP socket of the machine, by its name in `/proc/PID/fd`.
+fn tcp_sockets() -> HashMap<String, TcpSocket> {
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .flat_map(|table| {
             let rows = fs::read_to_string(table).unwrap_or_default();
-            rows.lines()
-                .filter_map(|row| Some(format!("socket:[{}]", row.split_whitespace().nth(9)?)))
-                .collect::<Vec<_>>()
+            rows.lines().filter_map(tcp_socket).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// `sl local_address rem_address st … inode`, numbers in hexadecimal but for the inode; 0A is LISTEN.
+fn tcp_socket(row: &str) -> Option<(String, TcpSocket)> {
+    let words: Vec<&str> = row.split_whitespace().collect();
+    let (_, port) = words.get(1)?.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    Some((format!("socket:[{}]", words.get(9)?), TcpSocket { port, listens: words.get(3) == Some(&"0A") }))
 }
 
 fn spawn(directory: &Path, configuration: &str) -> Child {
@@ -247,14 +278,20 @@ fn configuration(directory: &Path, settings: &str) -> String {
     base.to_string()
 }
 
-/// Both accounts of the upstream test suites in one home, and no waiting after a wrong password.
+/// Both accounts of the upstream test suites in one home, no waiting after a wrong password, and no deadline that a slow
+/// machine could miss or that a row could be saved by.
 fn base_settings(home: &Path) -> String {
     let (user, password) = USER;
     let home = home.to_string_lossy();
     format!(
         r#"
         listen = "127.0.0.1:0"
+        shutdown_grace = "1h"
         limits.failed_login_delay = "1ms"
+        limits.login_timeout = "1h"
+        limits.idle_timeout = "1h"
+        limits.data_timeout = "1h"
+        limits.passive_timeout = "1h"
         anonymous = {{ home = "{home}", permissions = "elr" }}
         [[users]]
         name = "{user}"

@@ -14,7 +14,7 @@ use crate::accounts::{PamService, User, open_directory};
 use crate::transcript;
 
 /// The longest a row waits for anything; far more than a healthy server needs on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The account of virtual users.
 pub(crate) const USER: (&str, &str) = ("user", "12345");

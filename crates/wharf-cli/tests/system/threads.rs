@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -88,22 +89,22 @@ fn at_work() -> Verdict {
     let users = [User::new(), User::new()];
     let server = Server::for_users(&service, &[&users[0], &users[1]], "");
     let idle = only(&server);
-    let (busy, mut seen) = (AtomicBool::new(true), BTreeSet::new());
+    let (busy, seen) = (AtomicBool::new(true), Mutex::default());
     thread::scope(|scope| {
         let workers: Vec<_> =
-            users.iter().map(|user| scope.spawn(|| make_and_remove(&server, user))).collect();
+            users.iter().map(|user| scope.spawn(|| work_until_seen(&server, user, &seen))).collect();
         let watcher = scope.spawn(|| {
-            let mut seen = BTreeSet::new();
             while busy.load(Ordering::Relaxed) {
-                seen.extend(rights(&server));
+                let now = rights(&server);
+                seen.lock().expect("nobody panics meanwhile").extend(now);
             }
-            seen
         });
         let ended: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         busy.store(false, Ordering::Relaxed);
-        seen = watcher.join().expect("only files of /proc are read");
+        watcher.join().expect("only files of /proc are read");
         assert!(ended.iter().all(Result::is_ok), "{ended:?}");
     });
+    let seen = seen.into_inner().expect("nobody panicked");
     for rights in &seen {
         let ids: Vec<u32> = rights.uids.split(' ').map(|id| id.parse().expect("a number")).collect();
         assert_eq!(
@@ -118,26 +119,32 @@ fn at_work() -> Verdict {
             assert_eq!(rights.groups, user.gid.to_string());
         }
     }
-    // The ids change one system call before the capabilities do, so only this much can be seen from outside.
-    let lent_nothing = |user: &User| {
-        seen.iter().any(|one| one.uids.starts_with(&format!("0 {} ", user.uid)) && one.capabilities[1] == 0)
-    };
-    assert!(users.iter().all(lent_nothing), "{seen:?}");
     assert_eq!(only(&server), idle);
     Verdict::Passed
 }
 
-fn make_and_remove(server: &Server, user: &User) {
+/// Works as `user`, until a thread that does has been seen.
+fn work_until_seen(server: &Server, user: &User, seen: &Mutex<BTreeSet<Rights>>) {
     let mut client = user.log_in(server);
-    for _ in 0..150 {
+    let mut make_and_remove = || {
         client.ask("MKD made", "257*");
         client.ask("RMD made", "250*");
-    }
+    };
+    (0..150).for_each(|_| make_and_remove());
+    eventually("a thread has the rights of the user", || {
+        make_and_remove();
+        seen.lock().expect("nobody panics meanwhile").iter().any(|rights| are_lent(rights, user))
+    });
     let mut data = client.start("STOR large");
     (0..64).for_each(|_| data.write_all(&[7; 65_536]).expect("the server reads"));
     drop(data);
     client.expect("226*");
     assert_eq!(client.download("RETR large").len(), 64 * 65_536);
+}
+
+/// The ids change one system call before the capabilities do, so only this much can be seen from outside.
+fn are_lent(rights: &Rights, user: &User) -> bool {
+    rights.uids.starts_with(&format!("0 {} ", user.uid)) && rights.capabilities[1] == 0
 }
 
 fn run_as() -> Verdict {

@@ -5,7 +5,6 @@ use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::Arc,
-    time::Duration,
 };
 
 use rustls::{
@@ -171,6 +170,8 @@ impl Client {
             match read {
                 Ok(0) => return None,
                 Ok(count) => self.buffer.extend(&chunk[..count]),
+                // The process was stopped and went on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     panic!("no reply within {PATIENCE:?}")
                 }
@@ -182,11 +183,16 @@ impl Client {
         }
     }
 
-    /// Connects to a passive port.
-    pub(crate) fn passive(&mut self) -> TcpStream {
+    /// Asks for a passive port.
+    pub(crate) fn passive_address(&mut self) -> SocketAddr {
         let reply = self.ask("EPSV", "229");
         let port = reply.split('|').nth(3).and_then(|port| port.parse().ok()).expect("a port");
-        connect(SocketAddr::new(self.socket().peer_addr().expect("a connected socket").ip(), port))
+        SocketAddr::new(self.socket().peer_addr().expect("a connected socket").ip(), port)
+    }
+
+    /// Connects to a passive port.
+    pub(crate) fn passive(&mut self) -> TcpStream {
+        connect(self.passive_address())
     }
 
     /// Starts a transfer whose data connection resumes what this client remembers.
@@ -240,11 +246,4 @@ impl Client {
 pub(crate) fn goodbye(stream: &mut Tls) {
     stream.conn.send_close_notify();
     stream.flush().expect("the server reads");
-}
-
-/// The server must send nothing for a while.
-pub(crate) fn expect_silence(stream: &mut TcpStream) {
-    stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a socket option");
-    let read = stream.read(&mut [0; 1]);
-    assert!(matches!(&read, Err(error) if error.kind() == ErrorKind::WouldBlock), "{read:?}");
 }

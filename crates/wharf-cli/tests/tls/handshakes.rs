@@ -4,7 +4,6 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -20,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "ALPN", settings: "", check: alpn },
     Case {
         name: "two thousand stalled ones disturb nobody",
+        // Were one of them waited for, it would be for an hour.
         settings: "limits.max_connections = 5000",
         check: stalled,
     },
@@ -78,13 +78,9 @@ fn stalled(server: &Server) {
             stream.write_all(b"\x16\x03\x01\x02\x00\x01").expect("the server reads");
         }
     }
-    let slowest = (0..50).map(|_| {
-        let begun = Instant::now();
+    for _ in 0..50 {
         client.ask("NOOP", "200");
-        begun.elapsed()
-    });
-    let slowest = slowest.max().expect("fifty answers");
-    assert!(slowest < Duration::from_millis(250), "an answer took {slowest:?}");
+    }
     client.upload("STOR file", b"text");
 }
 
@@ -96,11 +92,16 @@ fn read_reply(stream: &mut TcpStream) {
 }
 
 fn deadline(server: &Server) {
-    let mut stream = connect(server.address());
-    stream.write_all(b"AUTH TLS\r\n").expect("the server reads");
-    let mut all = Vec::new();
-    let _ = stream.read_to_end(&mut all);
-    assert_eq!(String::from_utf8_lossy(&all), "220 wharf ready.\r\n234 AUTH TLS successful.\r\n");
+    eventually("AUTH comes before the deadline", || {
+        let mut stream = connect(server.address());
+        stream.write_all(b"AUTH TLS\r\n").expect("the server reads");
+        let mut all = Vec::new();
+        let _ = stream.read_to_end(&mut all);
+        let all = String::from_utf8_lossy(&all);
+        let missed = all.starts_with("220 wharf ready.\r\n421 ");
+        assert!(missed || all == "220 wharf ready.\r\n234 AUTH TLS successful.\r\n", "{all}");
+        !missed
+    });
     eventually("the failure is logged", || server.log().contains(HANDSHAKE_FAILED));
 }
 
@@ -120,8 +121,10 @@ fn abort(server: &Server) {
 
 fn data_deadline(server: &Server) {
     let mut client = Client::protected(server, &config(server, &VERSIONS));
-    let _data = client.passive();
+    let address = client.passive_address();
     client.ask("LIST", "1");
+    // Not before, or it might be found unused.
+    let _data = connect(address);
     client.expect("426");
     client.ask("NOOP", "200");
 }

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     certificate,
     row::{Row, Verdict},
-    server::{Server, USER},
+    server::{PATIENCE, Server, USER},
     transcript,
 };
 
@@ -99,7 +99,7 @@ fn cannot_renegotiate(server: &Server) {
 fn converse(server: &Server, program: &str, options: &[&str], typed: &str) -> String {
     let (host, port) = (server.address().ip().to_string(), server.address().port().to_string());
     let mut command = Command::new("timeout");
-    command.args(["20", program]);
+    command.args([&PATIENCE.as_secs().to_string(), program]);
     if program == "openssl" {
         command.args(["s_client", "-starttls", "ftp", "-connect", &format!("{host}:{port}")]);
     } else {

@@ -76,13 +76,17 @@ fn pam_tells_why_an_account_may_not_log_in() {
     assert_eq!(log_in(&nobody, &user.name, PASSWORD).unwrap_err().kind(), PamErrorKind::AccountDenied);
 }
 
-/// Without its option `nodelay`, `pam_unix` asks for a delay of about two seconds.
+/// Without its option `nodelay`, `pam_unix` asks for a delay of two seconds, of which PAM makes one to three.
 fn pam_failures_do_not_block_the_thread() {
     let (service, user) =
         (PamService::new("auth required pam_unix.so\naccount required pam_unix.so\n"), User::new());
-    let started = Instant::now();
-    assert_eq!(log_in(&service, &user.name, "wrong").unwrap_err().kind(), PamErrorKind::Denied);
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    let refused_at_once = |_| {
+        let started = Instant::now();
+        assert_eq!(log_in(&service, &user.name, "wrong").unwrap_err().kind(), PamErrorKind::Denied);
+        started.elapsed() < Duration::from_secs(1)
+    };
+    // On a busy machine the check itself may take that long, but not each time.
+    assert!((0..20).any(refused_at_once));
 }
 
 fn pam_sessions_open_and_close() {

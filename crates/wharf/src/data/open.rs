@@ -187,10 +187,23 @@ mod tests {
         std::future::poll_fn(|context| listener.poll_accept(context)).await?.into_socket()
     }
 
-    /// A range of one port, free a moment ago.
-    fn one_port() -> PassivePorts {
-        let port = std::net::TcpListener::bind((LOCAL, 0)).unwrap().local_addr().unwrap().port();
-        PassivePorts::new(&[port..=port])
+    /// How often a port that was just closed may have gone to somebody else in the meantime.
+    const ATTEMPTS: usize = 100;
+
+    /// A range of one port that nobody else has, and a listener on it.
+    fn one_port() -> (PassivePorts, PassiveListener) {
+        loop {
+            let port = std::net::TcpListener::bind((LOCAL, 0)).unwrap().local_addr().unwrap().port();
+            let ports = PassivePorts::new(&[port..=port]);
+            // Free a moment ago, it may have been given to somebody else.
+            if let Ok(listener) = PassiveListener::open(LOCAL, &ports, Some(LOCAL)) {
+                return (ports, listener);
+            }
+        }
+    }
+
+    fn open_again(ports: &PassivePorts) -> Result<PassiveListener, DataFailure> {
+        PassiveListener::open(LOCAL, ports, Some(LOCAL))
     }
 
     #[tokio::test]
@@ -221,31 +234,38 @@ mod tests {
 
     #[tokio::test]
     async fn two_sessions_never_share_a_port() {
-        let ports = one_port();
-        let first = PassiveListener::open(LOCAL, &ports, None).unwrap();
-        assert_eq!(PassiveListener::open(LOCAL, &ports, None).unwrap_err(), DataFailure::PortsExhausted);
-        drop(first);
-        assert!(PassiveListener::open(LOCAL, &ports, None).is_ok());
+        let is_free_afterwards = |_| {
+            let (ports, first) = one_port();
+            assert_eq!(open_again(&ports).unwrap_err(), DataFailure::PortsExhausted);
+            drop(first);
+            open_again(&ports).is_ok()
+        };
+        assert!((0..ATTEMPTS).any(is_free_afterwards));
     }
 
     #[tokio::test]
     #[cfg(unix)]
     async fn a_port_is_free_again_while_its_old_connection_lingers() {
-        let ports = one_port();
-        for _ in 0..3 {
-            let mut listener = PassiveListener::open(LOCAL, &ports, Some(LOCAL)).unwrap();
+        for _ in 0..ATTEMPTS {
+            let (ports, mut listener) = one_port();
             let address = SocketAddr::new(LOCAL, listener.port());
             let (accepted, client) = tokio::join!(accept(&mut listener), connect(LOCAL, address));
             // The side that closes first, as in a download, is the one that lingers.
             drop(accepted.unwrap());
             assert_eq!(client.unwrap().read(&mut [0]).await.unwrap(), 0);
+            drop(listener);
+            if open_again(&ports).is_ok() {
+                return;
+            }
         }
+        panic!("a port in TIME_WAIT cannot be listened on");
     }
 
     #[tokio::test]
     async fn a_client_that_does_not_listen_is_not_reached() {
-        let ports = one_port();
-        let port = ports.candidates().next().unwrap();
-        assert!(connect(LOCAL, SocketAddr::new(LOCAL, port)).await.is_err());
+        // It is held, so that nobody can begin to listen there.
+        let held = TcpSocket::new_v4().unwrap();
+        held.bind((LOCAL, 0).into()).unwrap();
+        assert!(connect(LOCAL, held.local_addr().unwrap()).await.is_err());
     }
 }

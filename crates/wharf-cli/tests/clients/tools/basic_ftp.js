@@ -22,7 +22,7 @@ const jobs = {
 async function main() {
   const [host, port, user, password, protection, job, ...words] = process.argv.slice(1);
   const [begin, version] = protection.split(":");
-  const ftp = new Client(60000);
+  const ftp = new Client(240000);
   await ftp.access({
     host,
     port: Number(port),

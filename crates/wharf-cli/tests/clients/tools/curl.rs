@@ -60,7 +60,7 @@ impl Tool for Curl {
 }
 
 fn protect(curl: &mut Command, tls: Tls) {
-    curl.args(["--insecure", "--max-time", "60"]);
+    curl.args(["--insecure", "--max-time", "240"]);
     curl.args(match tls.version {
         Version::Tls12 => ["--tlsv1.2", "--tls-max", "1.2"],
         Version::Tls13 => ["--tlsv1.3", "--tls-max", "1.3"],

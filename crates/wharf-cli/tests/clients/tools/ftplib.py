@@ -32,7 +32,7 @@ class Protected(FTP_TLS):
 
 
 def client(protection):
-    options = {"timeout": 60, "encoding": "latin-1"}
+    options = {"timeout": 240, "encoding": "latin-1"}
     if protection == "clear":
         return FTP(**options)
     begin, version, _ = protection.split(":")

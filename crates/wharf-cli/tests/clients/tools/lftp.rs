@@ -13,7 +13,7 @@ use crate::{
 
 /// One try, and names as bytes: neither end recodes them.
 const SETTINGS: &str = "\
-    set cmd:fail-exit yes; set net:max-retries 1; set net:timeout 30; set xfer:log no; \
+    set cmd:fail-exit yes; set net:max-retries 1; set net:timeout 120; set xfer:log no; \
     set xfer:clobber yes; set ftp:use-utf8 no; ";
 
 pub(crate) struct Lftp;

@@ -75,7 +75,7 @@ fn command(job: Job<'_>, site: &Site) -> Command {
 
 fn program(name: &str, site: &Site) -> Command {
     let mut command = Command::new(name);
-    command.args(["-u", USER.0, "-p", USER.1, "-P", &site.port(), "-t", "30", "-r", "0"]);
+    command.args(["-u", USER.0, "-p", USER.1, "-P", &site.port(), "-t", "120", "-r", "0"]);
     command.arg(if site.mode == Mode::Passive { "-F" } else { "-E" });
     command
 }

@@ -1,0 +1,189 @@
+//! Deadlines of sessions and transfers, on a clock that only the tests move: how fast the machine is makes no difference.
+//!
+//! What each deadline says is tested in `wharf-proto`; this is about who sets it, who puts it off, and who does not.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "it is a test, and panics are how it reports")]
+
+#[path = "support/client.rs"]
+#[expect(dead_code, reason = "another test binary downloads more")]
+mod client;
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::{spawn, spawn_blocking};
+use tokio::time::advance;
+
+use wharf::auth::VirtualUsers;
+use wharf::{Limits, Server, Settings};
+
+use crate::client::Client;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// More than the kernel holds between the two ends of a connection.
+const BEYOND_BUFFERS: usize = 16 << 20;
+
+/// A server whose clock stands still, and its home.
+///
+/// tokio moves a paused clock on by itself when nothing is left to do but wait, and for a kernel that has not brought
+/// bytes over yet it does just that. It does not while a thread is at work for it, so one is.
+struct World {
+    address: SocketAddr,
+    home: TempDir,
+    _at_work: mpsc::Sender<()>,
+}
+
+impl World {
+    async fn new(limits: Limits) -> Self {
+        let (at_work, work) = mpsc::channel();
+        drop(spawn_blocking(move || work.recv()));
+        let home = tempfile::tempdir().unwrap();
+        let users = VirtualUsers::new().user("user", "12345", home.path(), "elradfmwMT").unwrap();
+        let settings = Settings { limits, ..Settings::default() };
+        let server = Server::builder(users).settings(settings).bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr();
+        spawn(server.serve());
+        Self { address, home, _at_work: at_work }
+    }
+
+    /// Makes a file that no buffer holds.
+    fn big_file(&self, name: &str) {
+        File::create(self.home.path().join(name)).unwrap().set_len(16 * BEYOND_BUFFERS as u64).unwrap();
+    }
+}
+
+/// The next reply, however many steps of the clock it takes.
+async fn reply_in_time(client: &mut Client, step: Duration) -> String {
+    let mut reply = pin!(client.reply());
+    loop {
+        tokio::select! {
+            biased;
+            reply = &mut reply => return reply,
+            () = advance(step) => {}
+        }
+    }
+}
+
+/// The server has said 421 and nothing else, and has closed the connection.
+async fn expect_farewell(client: &mut Client) {
+    assert_eq!(client.reply().await, "421");
+    assert_eq!(client.line().await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_keep_a_session_alive_and_half_a_line_does_not() {
+    let world = World::new(Limits::default()).await;
+    let mut client = Client::login(world.address).await;
+    for _ in 0..10 {
+        advance(299 * SECOND).await;
+        assert_eq!(client.ask("NOOP").await, "200");
+    }
+    for _ in 0..300 {
+        client.send_raw(b"x").await;
+        advance(SECOND).await;
+    }
+    expect_farewell(&mut client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_idle_timeout_a_session_lives_for_ever() {
+    let world = World::new(Limits { idle_timeout: Duration::ZERO, ..Limits::default() }).await;
+    let mut client = Client::login(world.address).await;
+    advance(10_000_000 * SECOND).await;
+    assert_eq!(client.ask("NOOP").await, "200");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transfer_keeps_a_session_alive() {
+    let world = World::new(Limits { data_timeout: Duration::ZERO, ..Limits::default() }).await;
+    let mut client = Client::login(world.address).await;
+    let mut data = client.start("STOR file").await;
+    for _ in 0..3 {
+        advance(1_000 * SECOND).await;
+        assert_eq!(client.ask("NOOP").await, "200");
+        data.write_all(b"x").await.unwrap();
+    }
+    advance(1_000 * SECOND).await;
+    drop(data);
+    assert_eq!(client.reply().await, "226");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_do_not_put_the_login_deadline_off() {
+    let world = World::new(Limits::default()).await;
+    let mut client = Client::connect(world.address).await;
+    for _ in 0..59 {
+        advance(SECOND).await;
+        assert_eq!(client.ask("NOOP").await, "200");
+    }
+    advance(SECOND).await;
+    expect_farewell(&mut client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_meets_the_login_deadline() {
+    let world = World::new(Limits::default()).await;
+    let mut client = Client::connect(world.address).await;
+    advance(59 * SECOND).await;
+    client.log_in().await;
+    advance(299 * SECOND).await;
+    assert_eq!(client.ask("NOOP").await, "200");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_refusal_holds_up_nobody_else() {
+    let world = World::new(Limits::default()).await;
+    let mut slow = Client::connect(world.address).await;
+    assert_eq!(slow.ask("USER user").await, "331");
+    slow.send("PASS wrong").await;
+    assert_eq!(Client::login(world.address).await.ask("QUIT").await, "221");
+    assert!(slow.is_silent());
+    assert_eq!(reply_in_time(&mut slow, 3 * SECOND).await, "530");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_come_for_its_transfer_may_come_for_the_next() {
+    let world = World::new(Limits::default()).await;
+    std::fs::write(world.home.path().join("file"), "text").unwrap();
+    let mut client = Client::login(world.address).await;
+    client.passive_address().await;
+    assert_eq!(client.ask("RETR file").await, "150");
+    advance(30 * SECOND).await;
+    assert_eq!(client.reply().await, "425");
+    let mut data = client.start("RETR file").await;
+    let mut text = String::new();
+    data.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "text");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_that_crawls_is_left_alone_and_one_that_stalls_is_not() {
+    let world = World::new(Limits::default()).await;
+    world.big_file("big");
+    let mut client = Client::login(world.address).await;
+    let mut data = client.start("RETR big").await;
+    let mut piece = vec![0; BEYOND_BUFFERS];
+    for _ in 0..4 {
+        data.read_exact(&mut piece).await.unwrap();
+        advance(299 * SECOND).await;
+        assert_eq!(client.ask("NOOP").await, "200");
+    }
+    assert_eq!(reply_in_time(&mut client, 300 * SECOND).await, "426");
+    assert_eq!(client.ask("NOOP").await, "200");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_stalls_is_given_up() {
+    let world = World::new(Limits::default()).await;
+    let mut client = Client::login(world.address).await;
+    let mut data = client.start("STOR file").await;
+    data.write_all(b"x").await.unwrap();
+    assert_eq!(reply_in_time(&mut client, 300 * SECOND).await, "426");
+    assert_eq!(client.ask("NOOP").await, "200");
+}
