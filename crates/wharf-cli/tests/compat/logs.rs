@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     case::Case,
-    client::{Client, reset},
+    client::{Client, connect_from, expect_closed, reset},
     server::{Server, eventually},
 };
 
@@ -100,6 +100,13 @@ pub(crate) const CASES: &[Case] = &[
         });
     })
     .with("limits.data_timeout = '100ms'"),
+    Case::new("a stranger on a data port", |server| {
+        let mut client = Client::login(server);
+        let address = client.passive_address();
+        expect_closed(connect_from([127, 0, 0, 2].into(), address));
+        expect_warning(server, &format!("to port {} refused", address.port()));
+    })
+    .own(),
     Case::new("no password", |server| {
         type_passwords(server);
         assert!(!whole_log(server).contains(PASSWORD), "a password is in the log");
@@ -138,6 +145,14 @@ pub(crate) const CASES: &[Case] = &[
     })
     .own(),
 ];
+
+/// The log warns of this, and says in which session and of whom.
+pub(crate) fn expect_warning(server: &Server, text: &str) {
+    eventually("a warning", || server.log().contains(text));
+    let log = server.log();
+    let mut lines = log.lines().filter(|line| line.contains(text));
+    assert!(lines.all(|line| line.contains(" WARN  #1 [user]@127.0.0.1:")), "{log}");
+}
 
 /// Every way in which a password may be typed, right and wrong.
 fn type_passwords(server: &Server) {

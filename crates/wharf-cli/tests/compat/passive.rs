@@ -9,6 +9,7 @@ use std::{
 use crate::{
     case::Case,
     client::{Client, Reply, connect, connect_from, expect_closed, read_to_end},
+    logs::expect_warning,
     server::{Server, eventually},
 };
 
@@ -133,6 +134,7 @@ fn exhausted_range() {
         let mut client = Client::login(&server);
         client.ask("EPSV", "425*");
         client.ask("PASV", "425*");
+        expect_warning(&server, "every port of passive.ports is in use");
         drop(taken);
         client.send("EPSV");
         client.reply().matches("229*")

@@ -15,7 +15,7 @@ use super::Connection;
 #[cfg(feature = "tls")]
 use super::secured::{self, Securing};
 use crate::BoxFuture;
-use crate::data::{self, DataStream, Job, Opened, Pace, PassiveListener, Progress, Proof};
+use crate::data::{self, Comer, DataStream, Job, Opened, Pace, PassiveListener, Progress, Proof, Stranger};
 use crate::events::{SessionInfo, Transfer};
 use crate::fs::Sink;
 #[cfg(feature = "tls")]
@@ -56,6 +56,8 @@ pub(super) enum ChannelEvent {
     Opened,
     HalfClosed,
     Failed(DataFailure, io::Error),
+    /// Somebody else than the client came, and the client is still awaited.
+    Refused(Stranger),
 }
 
 /// What an operation opened for a transfer, which begins when there is a data connection.
@@ -99,7 +101,11 @@ impl Channel {
         let (opened, failure) = match self {
             Self::None | Self::Open { watched: false, .. } => return Poll::Pending,
             Self::Listening(awaited) if awaited.from.is_some() => return Poll::Pending,
-            Self::Listening(awaited) => (ready!(awaited.listener.poll_accept(context)), DataFailure::Listen),
+            Self::Listening(awaited) => match ready!(awaited.listener.poll_accept(context)) {
+                Ok(Comer::Stranger(stranger)) => return Poll::Ready(ChannelEvent::Refused(stranger)),
+                Ok(Comer::Client(stream)) => (Ok(stream), DataFailure::Listen),
+                Err(error) => (Err(error), DataFailure::Listen),
+            },
             Self::Connecting(connecting) => {
                 let connected = ready!(connecting.as_mut().poll(context));
                 (connected.map(DataStream::from), DataFailure::Connect)
@@ -151,8 +157,8 @@ impl Connection {
                 self.channel = Channel::Listening(Box::new(Awaited { listener, from }));
                 Input::Listening { port, address }
             }
-            Err(failure) => {
-                shared.log.data_failed(&self.info, failure, None);
+            Err((failure, error)) => {
+                shared.log.data_failed(&self.info, failure, error.as_ref());
                 Input::DataFailed(failure)
             }
         };
@@ -172,6 +178,10 @@ impl Connection {
             ChannelEvent::Failed(failure, error) => {
                 self.shared.log.data_failed(&self.info, failure, Some(&error));
                 Input::DataFailed(failure)
+            }
+            // The session goes on waiting.
+            ChannelEvent::Refused(stranger) => {
+                return self.shared.log.stranger_refused(&self.info, &stranger);
             }
         });
     }

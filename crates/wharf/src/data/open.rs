@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tracing::warn;
 use wharf_proto::DataFailure;
 
 use super::lazy::Lazy;
@@ -26,6 +25,25 @@ pub(crate) struct PassiveListener {
     strangers: u64,
 }
 
+/// Who came to a passive listener.
+#[derive(Debug)]
+pub(crate) enum Comer {
+    Client(DataStream),
+    Stranger(Stranger),
+}
+
+/// Somebody who was turned away from a passive listener.
+#[derive(Debug)]
+pub(crate) struct Stranger {
+    pub(crate) from: SocketAddr,
+    pub(crate) port: u16,
+    /// How many there have been by now.
+    pub(crate) count: u64,
+}
+
+/// Why there is no listener, and what the operating system says of it.
+pub(crate) type NoListener = (DataFailure, Option<io::Error>);
+
 impl PassiveListener {
     /// Listens on the address `local` that the client reached, on a free one of `ports`, for a connection from
     /// `client`, or from anybody when that is `None`. Both addresses are canonical.
@@ -36,7 +54,7 @@ impl PassiveListener {
         local: IpAddr,
         ports: &PassivePorts,
         client: Option<IpAddr>,
-    ) -> Result<Self, DataFailure> {
+    ) -> Result<Self, NoListener> {
         let (listener, port) = first_free(local, ports)?;
         Ok(Self { socket: Lazy::Unwatched(listener), port, client, strangers: 0 })
     }
@@ -46,24 +64,22 @@ impl PassiveListener {
         self.port
     }
 
-    /// Waits for the client. Others are turned away and noted in the log: all of the first few, then ever fewer.
+    /// Waits for the client. Others are turned away and told of: all of the first few, then ever fewer.
     ///
     /// # Errors
     /// What the operating system says, such as having no descriptors left; the listener stays usable.
-    pub(crate) fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<DataStream>> {
+    pub(crate) fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Comer>> {
         loop {
             let (stream, from) = ready!(self.poll_anybody(context))?;
             let from = canonical(from);
             if self.client.is_none_or(|client| client == from.ip()) {
-                return Poll::Ready(Ok(stream));
+                return Poll::Ready(Ok(Comer::Client(stream)));
             }
             drop(stream);
             self.strangers += 1;
             if self.strangers.is_power_of_two() {
-                warn!(
-                    %from, port = self.port, count = self.strangers,
-                    "data connection from another address than the client's refused (active.permit_foreign_addresses)"
-                );
+                let stranger = Stranger { from, port: self.port, count: self.strangers };
+                return Poll::Ready(Ok(Comer::Stranger(stranger)));
             }
         }
     }
@@ -92,7 +108,7 @@ pub(crate) async fn connect(local: IpAddr, remote: SocketAddr) -> io::Result<Tcp
 }
 
 /// Listens on the first port that nobody else has.
-fn first_free(local: IpAddr, ports: &PassivePorts) -> Result<(StdListener, u16), DataFailure> {
+fn first_free(local: IpAddr, ports: &PassivePorts) -> Result<(StdListener, u16), NoListener> {
     let mut failure = None;
     for port in ports.candidates() {
         match listen(local, port) {
@@ -106,13 +122,7 @@ fn first_free(local: IpAddr, ports: &PassivePorts) -> Result<(StdListener, u16),
     if ports.any() {
         return listen(local, 0).and_then(with_port).map_err(refused);
     }
-    Err(failure.map_or_else(
-        || {
-            warn!("all passive ports are in use; widen passive.ports");
-            DataFailure::PortsExhausted
-        },
-        refused,
-    ))
+    Err(failure.map_or((DataFailure::PortsExhausted, None), refused))
 }
 
 /// Listens on one port.
@@ -167,9 +177,8 @@ fn with_port(listener: StdListener) -> io::Result<(StdListener, u16)> {
     Ok((listener, port))
 }
 
-fn refused(error: io::Error) -> DataFailure {
-    warn!(%error, "cannot open a passive listener");
-    DataFailure::Listen
+fn refused(error: io::Error) -> NoListener {
+    (DataFailure::Listen, Some(error))
 }
 
 #[cfg(test)]
@@ -184,7 +193,12 @@ mod tests {
     const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
     async fn accept(listener: &mut PassiveListener) -> io::Result<TcpStream> {
-        std::future::poll_fn(|context| listener.poll_accept(context)).await?.into_socket()
+        loop {
+            let comer = std::future::poll_fn(|context| listener.poll_accept(context)).await?;
+            if let Comer::Client(stream) = comer {
+                return stream.into_socket();
+            }
+        }
     }
 
     /// How often a port that was just closed may have gone to somebody else in the meantime.
@@ -203,7 +217,7 @@ mod tests {
     }
 
     fn open_again(ports: &PassivePorts) -> Result<PassiveListener, DataFailure> {
-        PassiveListener::open(LOCAL, ports, Some(LOCAL))
+        PassiveListener::open(LOCAL, ports, Some(LOCAL)).map_err(|(failure, _)| failure)
     }
 
     #[tokio::test]

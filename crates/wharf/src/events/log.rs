@@ -8,6 +8,7 @@ use tracing::field::{debug, display};
 use wharf_proto::{DataFailure, Escaped, Peer, Reply, WrongProtocol};
 
 use crate::auth::{AuthError, User};
+use crate::data::Stranger;
 use crate::fs::{FsError, FsErrorKind};
 use crate::net::LimitHit;
 
@@ -240,7 +241,9 @@ impl TracingLog {
         error: Option<&std::io::Error>,
     ) {
         let why = match failure {
-            DataFailure::PortsExhausted => "no passive port left: every port of passive.ports is in use",
+            DataFailure::PortsExhausted => {
+                "no passive port left: every port of passive.ports is in use; widen the range"
+            }
             DataFailure::Listen => {
                 "no passive listener could be opened on the address that the client reached"
             }
@@ -250,6 +253,18 @@ impl TracingLog {
             None => record!(Level::WARN, "wharf::session", session, "{why}"),
             Some(error) => record!(Level::WARN, "wharf::session", session, "{why}: {error}"),
         }
+    }
+
+    /// Somebody else than the client came to its data port.
+    pub(crate) fn stranger_refused(&self, session: &SessionInfo, stranger: &Stranger) {
+        let Stranger { from, port, count } = stranger;
+        record!(
+            Level::WARN,
+            "wharf::session",
+            session,
+            "data connection from {from} to port {port} refused, number {count}: \
+             another address than the client's (active.permit_foreign_addresses)"
+        );
     }
 
     /// A client was told where to connect to and did not come: the log says why that may be.
@@ -395,6 +410,24 @@ mod tests {
         let expected = "INFO wharf::transfer RETR /a b.txt completed=0 bytes=12 seconds=0.003 \
                         cause=Abort session=7 peer=192.0.2.1:50312 user=ann";
         assert_eq!(cut, [expected]);
+    }
+
+    #[test]
+    fn trouble_with_data_ports_names_the_session() {
+        let stranger = Stranger { from: ([192, 0, 2, 66], 4_444).into(), port: 60_000, count: 2 };
+        let said = lines(|log| {
+            log.stranger_refused(&session(), &stranger);
+            log.data_failed(&session(), DataFailure::PortsExhausted, None);
+            log.data_failed(&session(), DataFailure::Listen, Some(&std::io::Error::other("no")));
+        });
+        let of_ann = "session=7 peer=192.0.2.1:50312 user=ann";
+        let expected = [
+            "data connection from 192.0.2.66:4444 to port 60000 refused, number 2: another address than the \
+             client's (active.permit_foreign_addresses)",
+            "no passive port left: every port of passive.ports is in use; widen the range",
+            "no passive listener could be opened on the address that the client reached: no",
+        ];
+        assert_eq!(said, expected.map(|line| format!("WARN wharf::session {line} {of_ann}")));
     }
 
     #[test]
