@@ -15,6 +15,7 @@ use crate::{
     server::{Server, eventually},
 };
 
+const XFERLOG: &str = "log.xferlog = '$DIR/xferlog'";
 const STAGED: &str = "uploads.publish = 'staged'";
 
 pub(crate) const CASES: &[Case] = &[
@@ -88,25 +89,16 @@ pub(crate) const CASES: &[Case] = &[
     }),
     Case::new("disk full", |server| {
         let _mount = Mount::small(server.home().join("small"));
-        let mut client = Client::login(server);
-        let mut data = client.start("STOR small/file");
-        // The server may close before it has taken everything.
-        let _ = data.write_all(&[7; 1 << 20]);
-        drop(data);
-        client.expect("452*");
-        client.ask("NOOP", "200*");
+        fill(server, 1 << 20);
     })
+    .with(XFERLOG)
     .only_if(Mount::is_possible, "needs the right to mount a small disk"),
     Case::new("disk full at the last byte", |server| {
         let mount = Mount::small(server.home().join("small"));
         fs::write(mount.0.join("filler"), [7; 60 << 10]).expect("room for this");
-        let mut client = Client::login(server);
-        let mut data = client.start("STOR small/file");
-        let _ = data.write_all(&[7; 8 << 10]);
-        drop(data);
-        client.expect("452*");
-        client.ask("NOOP", "200*");
+        fill(server, 8 << 10);
     })
+    .with(XFERLOG)
     .only_if(Mount::is_possible, "needs the right to mount a small disk"),
     Case::new("staged: nothing under the final name before the end", |server| {
         let mut client = Client::login(server);
@@ -201,6 +193,25 @@ fn size(path: &Path) -> Option<u64> {
 
 fn content(server: &Server, name: &str) -> Vec<u8> {
     fs::read(server.home().join(name)).expect("a file")
+}
+
+/// Stores more than there is room for. Told is what fitted, and so it is in both logs.
+fn fill(server: &Server, size: usize) {
+    let mut client = Client::login(server);
+    let mut data = client.start("STOR small/file");
+    // The server may close before it has taken everything.
+    let _ = data.write_all(&vec![7; size]);
+    drop(data);
+    client.expect("452*");
+    client.ask("NOOP", "200*");
+    let stored = self::size(&server.home().join("small/file")).expect("what fitted is kept");
+    assert!(0 < stored && stored < size as u64, "{stored} bytes");
+    eventually("the upload is in the log", || {
+        server.log().contains(&format!("small/file completed=0 bytes={stored} "))
+    });
+    let xferlog = || fs::read_to_string(server.outside("xferlog")).unwrap_or_default();
+    eventually("the transfer is recorded", || xferlog().ends_with('\n'));
+    assert!(xferlog().contains(&format!(" 127.0.0.1 {stored} ")), "{}", xferlog());
 }
 
 /// A file system of 64 KiB.

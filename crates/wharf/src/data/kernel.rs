@@ -4,7 +4,6 @@
 //! pipe into the file on the blocking pool, where a slow disk stops only its own transfer; a hop lasts while bytes keep
 //! coming and never waits long for a peer, so that slow peers do not take the pool's threads.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -117,7 +116,6 @@ impl Mover {
         most: usize,
         progress: &Progress,
     ) -> FsResult<Received> {
-        let file = open.file()?;
         let mut moved = 0;
         while moved < most.min(HOP) && progress.stop_cause().is_none() {
             let count = match self.take(socket, most - moved) {
@@ -128,7 +126,7 @@ impl Mover {
                 Err(_) => return Ok(Received::Reset),
             };
             progress.add(count);
-            self.put(file, count)?;
+            self.put(open, count)?;
             moved += count;
         }
         Ok(Received::Bytes(moved))
@@ -161,18 +159,22 @@ impl Mover {
     }
 
     /// Puts `count` bytes that were taken into the file.
-    fn put(&mut self, file: &mut File, mut count: usize) -> io::Result<()> {
-        use io::Write;
+    fn put(&mut self, open: &mut OpenFile, mut count: usize) -> FsResult<()> {
         while count > 0 {
             match self {
-                Self::Buffer(buffer) => return file.write_all(buffer.as_ref()),
-                Self::Pipe { out, .. } => match splice(&*out, None, &*file, None, count, SpliceFlags::MOVE) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(put) => count -= put,
-                    Err(Errno::INTR) => {}
-                    Err(Errno::INVAL) => *self = Self::Buffer(copy_rest(out, file, &mut count)?),
-                    Err(error) => return Err(error.into()),
-                },
+                Self::Buffer(buffer) => return open.write(buffer),
+                Self::Pipe { out, .. } => {
+                    match splice(&*out, None, &*open.file()?, None, count, SpliceFlags::MOVE) {
+                        Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                        Ok(put) => {
+                            open.count(put);
+                            count -= put;
+                        }
+                        Err(Errno::INTR) => {}
+                        Err(Errno::INVAL) => *self = Self::Buffer(copy_rest(out, open, &mut count)?),
+                        Err(error) => return Err(io::Error::from(error).into()),
+                    }
+                }
             }
         }
         Ok(())
@@ -180,14 +182,13 @@ impl Mover {
 }
 
 /// Copies what is in the pipe, which `splice` would not move.
-fn copy_rest(pipe: &OwnedFd, file: &mut File, count: &mut usize) -> io::Result<Buffer> {
-    use io::Write;
+fn copy_rest(pipe: &OwnedFd, open: &mut OpenFile, count: &mut usize) -> FsResult<Buffer> {
     let mut buffer = Buffer::take();
     while *count > 0 {
         buffer.clear();
-        let read = rustix::io::read(pipe, buffer.spare(*count))?;
+        let read = rustix::io::read(pipe, buffer.spare(*count)).map_err(io::Error::from)?;
         buffer.advance(read);
-        file.write_all(buffer.as_ref())?;
+        open.write(&buffer)?;
         *count -= read;
     }
     Ok(buffer)

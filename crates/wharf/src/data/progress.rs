@@ -15,6 +15,8 @@ use wharf_proto::{Cause, TokenBucket};
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     bytes: AtomicU64,
+    /// How many bytes of an upload its file has taken.
+    stored: AtomicU64,
     stop: OnceLock<Cause>,
     stopping: Notify,
 }
@@ -40,6 +42,16 @@ impl Progress {
     /// Counts bytes that moved.
     pub(super) fn add(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that an upload's file has taken.
+    pub(super) fn add_stored(&self, bytes: usize) {
+        self.stored.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// From now on an upload is as long as what its file has taken: it did not take all.
+    pub(super) fn count_what_is_stored(&self) {
+        self.bytes.store(self.stored.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Waits until the transfer is to end. One waits at a time.

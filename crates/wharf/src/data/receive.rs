@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub(super) async fn receive(
     proof: Proof,
 ) -> (Ending, Option<Cause>) {
     let mut receiver = Receiver {
-        upload: Upload::new(sink),
+        upload: Upload::new(sink, Arc::clone(&watch.progress)),
         arrived: Buffer::take(),
         line_ends: (route == Route::Ascii).then(FromWire::default),
     };
@@ -40,7 +41,11 @@ pub(super) async fn receive(
         // Our `close_notify`; a client that is gone need not hear it.
         let _ = watch.wait(stream.shutdown()).await;
     }
-    match receiver.finish(ending).await {
+    let finished = receiver.finish(ending).await;
+    if finished.is_err() || matches!(cause, Some(Cause::File(_))) {
+        watch.progress.count_what_is_stored();
+    }
+    match finished {
         Ok(()) => (ending, cause),
         Err(_) if ending == Ending::Aborted => (ending, cause),
         // What publishes proven uploads only has not published this one, and the client is to hear why.
@@ -181,12 +186,10 @@ impl Receiver {
 /// Has the kernel receive until the peer ends it.
 #[cfg(target_os = "linux")]
 async fn by_kernel(
-    socket: &std::sync::Arc<tokio::net::TcpStream>,
+    socket: &Arc<tokio::net::TcpStream>,
     local: &mut super::upload::LocalUpload,
     watch: &mut Watch,
 ) -> Result<PeerEnd, Cause> {
-    use std::sync::Arc;
-
     use super::kernel::{Mover, Received};
 
     let mut mover = Mover::new();

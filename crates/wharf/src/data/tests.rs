@@ -257,8 +257,30 @@ async fn a_full_disk_is_what_the_client_is_told() {
         let (opened, endings) = sink_into(File::options().write(true).open("/dev/full").unwrap());
         let end = Fixture::new(opened).await.upload(&pattern(size)).await;
         aborted(&end, Cause::File(FsErrorKind::NoSpace));
+        assert_eq!(end.bytes, 0, "what was stored, not what came");
         assert_eq!(endings.into_iter().collect::<Vec<_>>(), [Ending::Aborted]);
     }
+}
+
+#[tokio::test]
+async fn what_a_full_sink_has_taken_is_counted() {
+    /// Takes so many bytes.
+    struct Small(usize);
+
+    impl ByteSink for Small {
+        async fn write(&mut self, piece: Bytes) -> FsResult<()> {
+            self.0 = self.0.checked_sub(piece.len()).ok_or(FsErrorKind::NoSpace)?;
+            Ok(())
+        }
+
+        async fn finish(self, _: Ending) -> FsResult<()> {
+            Ok(())
+        }
+    }
+
+    let end = Fixture::new(Opened::Sink(Sink::stream(Small(1 << 20)))).await.upload(&pattern(3 << 20)).await;
+    aborted(&end, Cause::File(FsErrorKind::NoSpace));
+    assert!((1..=1 << 20).contains(&end.bytes), "{} bytes", end.bytes);
 }
 
 #[tokio::test]

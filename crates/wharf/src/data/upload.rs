@@ -1,7 +1,8 @@
 //! Where an upload goes, finished exactly once whatever becomes of the transfer.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -10,6 +11,7 @@ use tracing::warn;
 use wharf_proto::Ending;
 
 use super::buffer::Buffer;
+use super::progress::Progress;
 use crate::fs::{DynByteSink, FinishFile, FsErrorKind, FsResult, Sink, SinkKind};
 
 /// A [`Sink`] that bytes are going to.
@@ -21,14 +23,15 @@ pub(super) enum Upload {
 }
 
 impl Upload {
-    pub(super) fn new(sink: Sink) -> Self {
+    /// `progress` is told what the sink has taken.
+    pub(super) fn new(sink: Sink, progress: Arc<Progress>) -> Self {
         match sink.kind {
             SinkKind::File { file, finish } => Self::Local(LocalUpload {
-                idle: Some(OpenFile { file: Some(file), finish: Some(finish) }),
+                idle: Some(OpenFile { file: Some(file), finish: Some(finish), progress }),
                 writing: None,
                 brief: sink.in_memory,
             }),
-            SinkKind::Stream(sink) => Self::Stream(StreamUpload(Some(sink))),
+            SinkKind::Stream(sink) => Self::Stream(StreamUpload { sink: Some(sink), progress }),
         }
     }
 
@@ -64,6 +67,7 @@ pub(super) struct LocalUpload {
 pub(super) struct OpenFile {
     file: Option<File>,
     finish: Option<FinishFile>,
+    progress: Arc<Progress>,
 }
 
 impl LocalUpload {
@@ -161,11 +165,26 @@ impl OpenFile {
         self.file.as_mut().ok_or_else(|| FsErrorKind::Failed.into())
     }
 
+    /// Writes all of `piece`. Where that fails, what was written of it is counted all the same.
     pub(super) fn write(&mut self, piece: &Buffer) -> FsResult<()> {
-        if piece.is_empty() {
-            return Ok(());
+        let mut rest = piece.as_ref();
+        while !rest.is_empty() {
+            match self.file()?.write(rest) {
+                Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(count) => {
+                    self.count(count);
+                    rest = rest.get(count..).unwrap_or_default();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(self.file()?.write_all(piece.as_ref())?)
+        Ok(())
+    }
+
+    /// Counts bytes that were written.
+    pub(super) fn count(&self, bytes: usize) {
+        self.progress.add_stored(bytes);
     }
 
     fn finish(mut self, ending: Ending) -> FsResult<()> {
@@ -188,12 +207,20 @@ impl Drop for OpenFile {
 }
 
 /// An upload that goes to an embedder's sink.
-pub(super) struct StreamUpload(Option<Box<dyn DynByteSink>>);
+pub(super) struct StreamUpload {
+    sink: Option<Box<dyn DynByteSink>>,
+    progress: Arc<Progress>,
+}
 
 impl StreamUpload {
     async fn write(&mut self, piece: Buffer) -> FsResult<()> {
-        match &mut self.0 {
-            Some(sink) if !piece.is_empty() => sink.write(Bytes::from_owner(piece)).await,
+        match &mut self.sink {
+            Some(sink) if !piece.is_empty() => {
+                let length = piece.len();
+                sink.write(Bytes::from_owner(piece)).await?;
+                self.progress.add_stored(length);
+                Ok(())
+            }
             Some(_) => Ok(()),
             None => Err(FsErrorKind::Failed.into()),
         }
@@ -201,7 +228,7 @@ impl StreamUpload {
 
     async fn finish(mut self, rest: Buffer, ending: Ending) -> FsResult<()> {
         let written = self.write(rest).await;
-        let sink = self.0.take().ok_or(FsErrorKind::Failed)?;
+        let sink = self.sink.take().ok_or(FsErrorKind::Failed)?;
         let ending = if written.is_ok() { ending } else { Ending::Aborted };
         // A task of its own: publishing goes on when the session is gone.
         let finished = tokio::spawn(sink.finish(ending)).await.map_err(std::io::Error::other)?;
@@ -211,7 +238,7 @@ impl StreamUpload {
 
 impl Drop for StreamUpload {
     fn drop(&mut self) {
-        if let (Some(sink), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+        if let (Some(sink), Ok(runtime)) = (self.sink.take(), Handle::try_current()) {
             runtime.spawn(sink.finish(Ending::Aborted));
         }
     }
@@ -230,7 +257,7 @@ mod tests {
             told.send(ending).unwrap();
             Ok(())
         });
-        (Upload::new(sink), endings)
+        (Upload::new(sink, Arc::default()), endings)
     }
 
     fn all(endings: mpsc::Receiver<Ending>) -> Vec<Ending> {
@@ -285,7 +312,7 @@ mod tests {
                 told.send(ending).unwrap();
                 Ok(())
             });
-            let mut upload = Upload::new(sink);
+            let mut upload = Upload::new(sink, Arc::default());
             let piece = Buffer::from(vec![1; 10]);
             let rest = if early {
                 upload.write(piece).await.unwrap();

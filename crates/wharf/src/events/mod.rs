@@ -173,7 +173,7 @@ pub struct Transfer {
     pub cause: Option<Cause>,
     /// Whether the client was told 226.
     pub completed: bool,
-    /// Bytes that moved over the data connection.
+    /// Bytes that moved over the data connection; of an upload whose file failed, those that the file took.
     #[doc(alias = "get_transmitted_bytes")]
     pub bytes: u64,
     /// From the 125 or 150 to the end.
