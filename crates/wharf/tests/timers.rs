@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::task::{spawn, spawn_blocking};
-use tokio::time::advance;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn, spawn_blocking};
+use tokio::time::{Instant, advance};
 
 use wharf::auth::VirtualUsers;
 use wharf::{Limits, Server, Settings};
@@ -36,20 +37,26 @@ const BEYOND_BUFFERS: usize = 16 << 20;
 struct World {
     address: SocketAddr,
     home: TempDir,
-    _at_work: mpsc::Sender<()>,
+    at_work: mpsc::Sender<()>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<wharf::Result<()>>,
 }
 
 impl World {
     async fn new(limits: Limits) -> Self {
+        Self::with(Settings { limits, ..Settings::default() }).await
+    }
+
+    async fn with(settings: Settings) -> Self {
         let (at_work, work) = mpsc::channel();
         drop(spawn_blocking(move || work.recv()));
         let home = tempfile::tempdir().unwrap();
         let users = VirtualUsers::new().user("user", "12345", home.path(), "elradfmwMT").unwrap();
-        let settings = Settings { limits, ..Settings::default() };
         let server = Server::builder(users).settings(settings).bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr();
-        spawn(server.serve());
-        Self { address, home, _at_work: at_work }
+        let (stop, stopped) = oneshot::channel();
+        let serving = spawn(server.serve_until(async { stopped.await.unwrap_or_default() }));
+        Self { address, home, at_work, stop, serving }
     }
 
     /// Makes a file that no buffer holds.
@@ -186,4 +193,20 @@ async fn an_upload_that_stalls_is_given_up() {
     data.write_all(b"x").await.unwrap();
     assert_eq!(reply_in_time(&mut client, 300 * SECOND).await, "426");
     assert_eq!(client.ask("NOOP").await, "200");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_do_not_close_hold_up_nothing_once_the_grace_is_over() {
+    let limits = Limits { max_connections: Some(1), ..Limits::default() };
+    let world = World::with(Settings { limits, shutdown_grace: SECOND, ..Settings::default() }).await;
+    let mut client = Client::login(world.address).await;
+    let mut refused = Client::open(world.address).await;
+    expect_farewell(&mut refused).await;
+    let begun = Instant::now();
+    world.stop.send(()).unwrap();
+    expect_farewell(&mut client).await;
+    // From now on the clock moves to whatever is waited for: the end of the grace, or one that comes later.
+    drop(world.at_work);
+    world.serving.await.unwrap().unwrap();
+    assert!(begun.elapsed() < 2 * SECOND, "{:?}", begun.elapsed());
 }

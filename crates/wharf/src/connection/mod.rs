@@ -37,6 +37,16 @@ use crate::tls::{LONGEST_HANDSHAKE, TlsSession};
 /// How long a client may take to take its last reply.
 pub(crate) const LAST_REPLY: Duration = Duration::from_secs(2);
 
+/// Bids a client farewell and waits for it to close, as long as the server has the time.
+pub(crate) async fn take_leave(farewell: impl Future<Output = ()>, shutdown: &Shutdown) {
+    tokio::select! {
+        biased;
+        // First: what there is to say is said in any case.
+        _ = tokio::time::timeout(LAST_REPLY, farewell) => {}
+        () = shutdown.reached(Phase::Stopping) => {}
+    }
+}
+
 /// What belongs to one control connection.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
@@ -129,8 +139,8 @@ pub(crate) fn serve(
     let begun = Box::pin(Connection::begin(shared, accepted, permit, shutdown));
     async move {
         let Some((mut connection, shutdown)) = begun.await else { return };
-        let parting = connection.run(shutdown).await;
-        Box::pin(connection.end(parting)).await;
+        let parting = connection.run(&shutdown).await;
+        Box::pin(connection.end(parting, &shutdown)).await;
     }
 }
 
@@ -172,7 +182,7 @@ impl Connection {
     }
 
     /// The loop: obey the session, wait for the next thing to happen, tell the session.
-    async fn run(&mut self, shutdown: Shutdown) -> Parting {
+    async fn run(&mut self, shutdown: &Shutdown) -> Parting {
         let mut timer = pin!(sleep_until(self.deadline()));
         let mut phase = Phase::Draining;
         let mut stop = pin!(shutdown.moved());
@@ -184,7 +194,7 @@ impl Connection {
                 match self.state {
                     State::Open => {}
                     State::Closing => return parting,
-                    State::Upgrading => match self.upgrade(&shutdown).await {
+                    State::Upgrading => match self.upgrade(shutdown).await {
                         Ok(()) => continue,
                         Err(Lost) => return Parting::Unexpected,
                     },
@@ -367,7 +377,7 @@ impl Connection {
     }
 
     /// Ends what is still under way, takes leave of the client and tells callbacks.
-    async fn end(mut self, parting: Parting) {
+    async fn end(mut self, parting: Parting, shutdown: &Shutdown) {
         self.operation = None;
         self.channel = Channel::None;
         self.permit = None;
@@ -378,7 +388,7 @@ impl Connection {
         }
         self.drop_prepared().await;
         self.report_disconnect().await;
-        let _ = tokio::time::timeout(LAST_REPLY, self.control.close(parting)).await;
+        take_leave(self.control.close(parting), shutdown).await;
     }
 
     fn perform(&mut self, op: Op) {

@@ -184,7 +184,7 @@ fn welcome(shared: &Arc<Shared>, client: Client, shutdown: &Shutdown, sessions: 
                 None => sessions.spawn(session),
             };
         }
-        Err(refused) => turn_away(shared, stream, peer, refused, sessions),
+        Err(refused) => turn_away(shared, stream, peer, refused, shutdown, sessions),
     }
 }
 
@@ -194,6 +194,7 @@ fn turn_away(
     mut stream: TcpStream,
     peer: Peer,
     refused: LimitHit,
+    shutdown: &Shutdown,
     sessions: &mut JoinSet<()>,
 ) {
     use tokio::io::AsyncWriteExt;
@@ -203,16 +204,17 @@ fn turn_away(
     if sessions.len() > shared.most_tasks() {
         return;
     }
+    let why = match refused {
+        LimitHit::Total => b"421 Too many connections. Service temporarily unavailable.\r\n".as_slice(),
+        LimitHit::PerAddress => b"421 Too many connections from the same IP address.\r\n".as_slice(),
+    };
+    let shutdown = shutdown.clone();
     sessions.spawn(async move {
-        let farewell = match refused {
-            LimitHit::Total => b"421 Too many connections. Service temporarily unavailable.\r\n".as_slice(),
-            LimitHit::PerAddress => b"421 Too many connections from the same IP address.\r\n".as_slice(),
+        let farewell = async {
+            if stream.write_all(why).await.is_ok() {
+                connection::linger(&mut stream).await;
+            }
         };
-        let _ = tokio::time::timeout(connection::LAST_REPLY, async {
-            stream.write_all(farewell).await?;
-            connection::linger(&mut stream).await;
-            std::io::Result::Ok(())
-        })
-        .await;
+        connection::take_leave(farewell, &shutdown).await;
     });
 }
