@@ -85,7 +85,7 @@ pub(crate) struct Flags {
     #[arg(short, long, value_name = "ADDRESS", env = "WHARF_INTERFACE")]
     pub(crate) interface: Option<String>,
     /// Listen on this port; 0 lets the system choose [default: 21, or 2121 where that cannot be had]
-    #[arg(short, long, env = "WHARF_PORT", value_parser = port)]
+    #[arg(short, long, env = "WHARF_PORT", value_parser = port, allow_negative_numbers = true)]
     pub(crate) port: Option<u16>,
     /// Let clients change files, not only read them
     #[arg(short, long, env = "WHARF_WRITE", value_parser = switch)]
@@ -126,7 +126,7 @@ pub(crate) struct Flags {
     pub(crate) tls_data_required: bool,
 
     /// End control and data connections on which nothing happens for so many seconds; 0 is never [default: 300]
-    #[arg(long, value_name = "SECONDS", env = "WHARF_TIMEOUT", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", env = "WHARF_TIMEOUT", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<Duration>,
     /// Greet clients with this text
     #[arg(long, value_name = "TEXT", env = "WHARF_BANNER")]

@@ -145,6 +145,9 @@ fn apply_user(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
     let permissions = Some(Written(if flags.write { Letters::ALL } else { Letters::READ_ONLY }));
     match (flags.username.as_deref(), password(flags)?) {
         (Some(""), _) => return Err(Failure::usage("-u needs a name that is not empty")),
+        (Some(_), Some(password)) if password.expose().is_empty() => {
+            return Err(Failure::usage("-u needs a password that is not empty"));
+        }
         (Some(name), Some(password)) => file.users.push(raw::User {
             name: name.into(),
             password: Some(raw::Password(password)),

@@ -21,6 +21,7 @@ fn place() -> TempDir {
     for name in ["cert.pem", "ca.pem", "file"] {
         fs::write(dir.path().join(name), "text").unwrap();
     }
+    fs::write(dir.path().join("empty"), "\nnot this").unwrap();
     dir
 }
 
@@ -36,6 +37,7 @@ fn flags() {
         ("-p 2121 check", "flags go after the command: wharf check ..."),
         ("-p", "--port needs a value"),
         ("-p 65536", r#"--port: "65536": expected a port from 0 to 65535"#),
+        ("-p -1", r#"--port: "-1": expected a port from 0 to 65535"#),
         ("-p ftp", r#"--port: "ftp": expected a port from 0 to 65535"#),
         ("-r 60010-60000", r#"--range: "60010-60000": the range is reversed; did you mean 60000-60010?"#),
         ("-r 1-99999", r#"--range: "1-99999": ports are numbers from 1 to 65535"#),
@@ -46,6 +48,8 @@ fn flags() {
         ("-u ann", "-u needs a password: -P, --password-file or WHARF_PASSWORD"),
         ("-P secret", "a password (-P or --password-file) needs a user: -u"),
         ("-u ann -P a --password-file file", "-P and --password-file exclude each other"),
+        ("-u ann --password=", "-u needs a password that is not empty"),
+        ("-u ann --password-file empty", "-u needs a password that is not empty"),
         (
             "-u ann --password-file nofile",
             "--password-file: nofile: no such file or directory; did you mean file?",
@@ -55,6 +59,10 @@ fn flags() {
         (
             "--timeout soon",
             r#"--timeout: "soon": expected a duration such as "300s", "100ms", "5m" or "1h" ("0s" is off)"#,
+        ),
+        (
+            "--timeout -5",
+            r#"--timeout: "-5": expected a duration such as "300s", "100ms", "5m" or "1h" ("0s" is off)"#,
         ),
         (
             "--encoding latin-1",
