@@ -89,9 +89,7 @@ impl Stage {
     }
 
     fn answer(&mut self, letter: u8) {
-        let end = |ending, cause| {
-            Input::TransferEnded(TransferEnd { ending, cause, bytes: 1, elapsed: Duration::ZERO })
-        };
+        let end = |ending, cause| Input::TransferEnded(TransferEnd { ending, cause, bytes: 1 });
         let input = match letter {
             b'l' => Input::Listening { port: 2000, address: None },
             b'o' => Input::DataOpened,

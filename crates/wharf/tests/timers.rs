@@ -16,11 +16,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn, spawn_blocking};
 use tokio::time::{Instant, advance};
 
 use wharf::auth::VirtualUsers;
+use wharf::events::{EventHandler, SessionInfo, Transfer};
 use wharf::{Limits, Server, Settings};
 
 use crate::client::Client;
@@ -44,15 +47,16 @@ struct World {
 
 impl World {
     async fn new(limits: Limits) -> Self {
-        Self::with(Settings { limits, ..Settings::default() }).await
+        Self::with(Settings { limits, ..Settings::default() }, ()).await
     }
 
-    async fn with(settings: Settings) -> Self {
+    async fn with(settings: Settings, events: impl EventHandler) -> Self {
         let (at_work, work) = mpsc::channel();
         drop(spawn_blocking(move || work.recv()));
         let home = tempfile::tempdir().unwrap();
         let users = VirtualUsers::new().user("user", "12345", home.path(), "elradfmwMT").unwrap();
-        let server = Server::builder(users).settings(settings).bind("127.0.0.1:0").await.unwrap();
+        let server =
+            Server::builder(users).settings(settings).events(events).bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr();
         let (stop, stopped) = oneshot::channel();
         let serving = spawn(server.serve_until(async { stopped.await.unwrap_or_default() }));
@@ -62,6 +66,15 @@ impl World {
     /// Makes a file that no buffer holds.
     fn big_file(&self, name: &str) {
         File::create(self.home.path().join(name)).unwrap().set_len(16 * BEYOND_BUFFERS as u64).unwrap();
+    }
+}
+
+/// What a callback is told of a transfer's time.
+struct Stopwatch(UnboundedSender<Duration>);
+
+impl EventHandler for Stopwatch {
+    async fn on_file_received(&self, _: &SessionInfo, file: &Transfer) {
+        self.0.send(file.elapsed).unwrap();
     }
 }
 
@@ -198,7 +211,7 @@ async fn an_upload_that_stalls_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn clients_that_do_not_close_hold_up_nothing_once_the_grace_is_over() {
     let limits = Limits { max_connections: Some(1), ..Limits::default() };
-    let world = World::with(Settings { limits, shutdown_grace: SECOND, ..Settings::default() }).await;
+    let world = World::with(Settings { limits, shutdown_grace: SECOND, ..Settings::default() }, ()).await;
     let mut client = Client::login(world.address).await;
     let mut refused = Client::open(world.address).await;
     expect_farewell(&mut refused).await;
@@ -209,4 +222,17 @@ async fn clients_that_do_not_close_hold_up_nothing_once_the_grace_is_over() {
     drop(world.at_work);
     world.serving.await.unwrap().unwrap();
     assert!(begun.elapsed() < 2 * SECOND, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transfer_begins_with_its_first_reply() {
+    let (told, mut elapsed) = unbounded_channel();
+    let world = World::with(Settings::default(), Stopwatch(told)).await;
+    let mut client = Client::login(world.address).await;
+    let address = client.passive_address().await;
+    assert_eq!(client.ask("STOR file").await, "150");
+    advance(5 * SECOND).await;
+    drop(TcpStream::connect(address).await.unwrap());
+    assert_eq!(client.reply().await, "226");
+    assert_eq!(elapsed.recv().await, Some(5 * SECOND));
 }

@@ -58,7 +58,8 @@ pub(super) struct Transfer {
     /// The offset of REST.
     pub(super) offset: u64,
     pub(super) plan: TransferPlan,
-    pub(super) started: Option<Instant>,
+    /// When it was answered 125 or 150.
+    pub(super) begun: Option<Instant>,
     bytes: u64,
 }
 
@@ -75,7 +76,7 @@ impl Transfer {
             verb,
             offset,
             plan: TransferPlan { direction, transfer_type, protected },
-            started: None,
+            begun: None,
             bytes: 0,
         }
     }
@@ -156,7 +157,7 @@ impl Data {
             Self::Waiting { way: None, .. } => vec!["Transfer waiting for a data connection.".to_owned()],
             Self::Open { .. } => vec!["Data connection open.".to_owned()],
             Self::Running(transfer) => {
-                let elapsed = transfer.started.map_or(Duration::ZERO, |started| now.duration_since(started));
+                let elapsed = transfer.begun.map_or(Duration::ZERO, |begun| now.duration_since(begun));
                 let (sent, received) = match transfer.plan.direction {
                     Direction::Receive => (0, transfer.bytes),
                     Direction::Send | Direction::List => (transfer.bytes, 0),

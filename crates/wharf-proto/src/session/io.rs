@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::listing::Format;
 use crate::{Event, FsErrorKind, Metadata, Permissions, Reply, Secret, Timestamp, TransferType, VPath};
@@ -292,8 +291,6 @@ pub struct TransferEnd {
     pub cause: Option<Cause>,
     /// Bytes that moved over the data connection (plaintext bytes under TLS).
     pub bytes: u64,
-    /// From the 125 or 150 to the end.
-    pub elapsed: Duration,
 }
 
 /// Why there is no data connection.

@@ -21,7 +21,8 @@ impl Session {
 
     /// The file or directory of a transfer command has been opened at `path`.
     pub(super) fn opened(&mut self, transfer: Transfer, path: VPath) {
-        let transfer = Box::new(transfer);
+        let mut transfer = Box::new(transfer);
+        transfer.begun = Some(self.now);
         let unique = transfer.verb == "STOU";
         let name = path.file_name().filter(|_| unique);
         if let Some(current) = &mut self.current {
@@ -41,8 +42,7 @@ impl Session {
         }
     }
 
-    pub(super) fn start(&mut self, mut transfer: Box<Transfer>) {
-        transfer.started = Some(self.now);
+    pub(super) fn start(&mut self, transfer: Box<Transfer>) {
         self.outputs.push_back(Output::Transfer(transfer.plan));
         self.data = Data::Running(transfer);
     }

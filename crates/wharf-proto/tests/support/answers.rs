@@ -1,7 +1,5 @@
 //! The words behind `!`.
 
-use std::time::Duration;
-
 use wharf_proto::listing::parse_time;
 use wharf_proto::{
     Cause, Code, DataFailure, Denied, Done, Ending, FileKind, FsErrorKind, Input, Listing, Metadata, Op,
@@ -55,7 +53,7 @@ fn end(value: &str) -> Result<TransferEnd, String> {
         other => (Ending::Aborted, Some(Cause::File(error(other.trim_start_matches("aborted by "))?))),
     };
     let bytes = bytes.parse().map_err(|_| "no such number")?;
-    Ok(TransferEnd { ending, cause, bytes, elapsed: Duration::from_secs(1) })
+    Ok(TransferEnd { ending, cause, bytes })
 }
 
 fn done(word: &str, value: &str, stage: &Stage) -> Result<Done, String> {

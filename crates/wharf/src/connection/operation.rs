@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use tokio::time::Instant;
 use wharf_proto::listing::Format;
 use wharf_proto::{
     Account, Code, Denied, Done, Input, ListSubject, Listing, LoginInfo, Op, Reply, VPath, WriteMode,
@@ -216,7 +217,8 @@ async fn open(files: &dyn DynFileSystem, op: Op) -> FsResult<Performed> {
         }
         _ => return Err(FsErrorKind::Unsupported.into()),
     };
-    let prepared = Prepared { verb, local_path: files.local_path(&path), path: path.clone(), opened };
+    let local_path = files.local_path(&path);
+    let prepared = Prepared { begun: Instant::now(), verb, local_path, path: path.clone(), opened };
     Ok(Performed { done: Done::Opened(Ok(path)), brought: Brought::Opened(Box::new(prepared)) })
 }
 

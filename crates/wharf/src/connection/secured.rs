@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use wharf_proto::{Cause, Direction, Ending, TransferEnd};
 
 use crate::data::{self, DataStream, Job, Opened, Progress};
@@ -28,7 +27,6 @@ pub(super) async fn run(
     opened: Opened,
     job: impl FnOnce(DataStream, Opened) -> Job,
 ) -> TransferEnd {
-    let begun = Instant::now();
     let secured = tokio::select! {
         biased;
         cause = progress.stopped() => Err(cause),
@@ -42,7 +40,7 @@ pub(super) async fn run(
         // Nothing came. That discarding it may fail too changes nothing for the client.
         let _ = sink.finish(Ending::Aborted).await;
     }
-    TransferEnd { ending: Ending::Aborted, cause: Some(cause), bytes: 0, elapsed: begun.elapsed() }
+    TransferEnd { ending: Ending::Aborted, cause: Some(cause), bytes: 0 }
 }
 
 async fn shake_hands(

@@ -62,6 +62,8 @@ pub(super) enum ChannelEvent {
 
 /// What an operation opened for a transfer, which begins when there is a data connection.
 pub(super) struct Prepared {
+    /// When it was opened, and the client told so: 125 or 150.
+    pub(super) begun: Instant,
     pub(super) verb: &'static str,
     pub(super) path: VPath,
     pub(super) local_path: Option<PathBuf>,
@@ -72,6 +74,7 @@ pub(super) struct Prepared {
 pub(super) struct Running {
     end: BoxFuture<'static, TransferEnd>,
     progress: Arc<Progress>,
+    begun: Instant,
     /// The session as it was when the transfer began: its user may be gone when it ends.
     info: Arc<SessionInfo>,
     plan: TransferPlan,
@@ -194,11 +197,11 @@ impl Connection {
             return;
         };
         let progress = Arc::new(Progress::default());
-        let Prepared { verb, path, local_path, opened } = *prepared;
+        let Prepared { begun, verb, path, local_path, opened } = *prepared;
         let proof = self.proof(broken);
         let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof);
         let info = Arc::clone(&self.info);
-        self.transfer = Some(Box::new(Running { end, progress, info, plan, verb, path, local_path }));
+        self.transfer = Some(Box::new(Running { end, progress, begun, info, plan, verb, path, local_path }));
     }
 
     /// The transfer as a future.
@@ -245,7 +248,7 @@ impl Connection {
     /// Tells the session, whose reply goes out first, then callbacks and logs.
     pub(super) async fn transfer_ended(&mut self, end: TransferEnd) {
         let Some(running) = self.transfer.take() else { return };
-        let Running { info, plan, verb, path, local_path, .. } = *running;
+        let Running { begun, info, plan, verb, path, local_path, .. } = *running;
         let file = Transfer {
             verb,
             path,
@@ -256,7 +259,7 @@ impl Connection {
             cause: end.cause,
             completed: end.ending != Ending::Aborted,
             bytes: end.bytes,
-            elapsed: end.elapsed,
+            elapsed: begun.elapsed(),
             protected: plan.protected,
         };
         self.tell(Input::TransferEnded(end));

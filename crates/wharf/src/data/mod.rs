@@ -29,7 +29,6 @@ mod upload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use wharf_proto::listing::Format;
 use wharf_proto::{Cause, Ending, TransferEnd, TransferPlan, TransferType};
 
@@ -111,7 +110,6 @@ impl Route {
 ///
 /// It ends early, and tidily, by [`Progress::stop`]; dropping it ends it as well, and finishes an upload as aborted.
 pub(crate) async fn run(job: Job) -> TransferEnd {
-    let started = Instant::now();
     let Job { plan, mut stream, opened, progress, pace, data_timeout, proof } = job;
     let mut watch = Watch::new(Arc::clone(&progress), pace, data_timeout);
     let (ending, cause) = match opened {
@@ -129,7 +127,7 @@ pub(crate) async fn run(job: Job) -> TransferEnd {
             end_sending(sent, &mut stream, &watch).await
         }
     };
-    TransferEnd { ending, cause, bytes: progress.bytes(), elapsed: started.elapsed() }
+    TransferEnd { ending, cause, bytes: progress.bytes() }
 }
 
 /// Ends the sending side so that the client can tell the whole from a part.

@@ -176,7 +176,8 @@ pub struct Transfer {
     /// Bytes that moved over the data connection; of an upload whose file failed, those that the file took.
     #[doc(alias = "get_transmitted_bytes")]
     pub bytes: u64,
-    /// From the 125 or 150 to the end.
+    /// From the 125 or 150 to the end. It includes what comes after that reply: waiting for the data connection where
+    /// that was not there yet, and its TLS handshake.
     #[doc(alias = "get_elapsed_time")]
     pub elapsed: Duration,
     /// Whether the data connection was under TLS.
