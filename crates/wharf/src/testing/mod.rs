@@ -30,13 +30,44 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The server is the real one. Faults are made by a relay in front of it that reads along, so TLS is not offered.
-//! Data connections work both ways, passive and active; the client has to be on the same machine.
+//! FTPS is tested the same way, with a certificate for the occasion, which the crate `rcgen` makes:
+//!
+//! ```
+//! use wharf::testing::{Fault, TestServer};
+//! # #[cfg(feature = "tls")] {
+//! use wharf::tls::{SessionReuse, Tls};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+//! let pem = made.cert.pem() + &made.signing_key.serialize_pem();
+//!
+//! let server = TestServer::builder()
+//!     .tls(Tls::from_pem(pem.as_bytes())?.session_reuse(SessionReuse::Require))
+//!     .file("/pub/hello.txt", "hello")
+//!     .fault(Fault::on("RETR").first(1).cut_data_after(3))
+//!     .start()
+//!     .await?;
+//!
+//! // The client is to trust `made.cert`, and to connect to one of these.
+//! let (explicit, implicit) = (server.addr(), server.implicit_addr());
+//! # assert!(implicit.is_some_and(|implicit| implicit != explicit));
+//! # Ok(()) }
+//! # main().unwrap(); }
+//! ```
+//!
+//! The server is the real one. Faults are made by a relay in front of it that reads along. Data connections work both
+//! ways, passive and active; the client has to be on the same machine.
 
 mod data;
 mod fault;
 mod relay;
 mod script;
+#[cfg(feature = "tls")]
+mod secure;
+#[cfg(not(feature = "tls"))]
+#[path = "insecure.rs"]
+mod secure;
+mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -46,15 +77,22 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use self::fault::{Fault, GREETING, Occasion};
+use self::relay::Relays;
 use self::script::Script;
+use self::secure::Security;
 use crate::auth::{AuthError, Authorizer, Login, User};
 pub use crate::fs::MemoryFs;
 use crate::{Letters, Limits, Result, Secret, Server, Settings};
+
+/// A port that the system chooses.
+const LOOPBACK: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
 /// A server for a test; dropping it ends it and all its connections.
 #[derive(Debug)]
 pub struct TestServer {
     address: SocketAddr,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there is none without TLS"))]
+    implicit: Option<SocketAddr>,
     files: MemoryFs,
     script: Arc<Script>,
     _tasks: JoinSet<()>,
@@ -68,6 +106,8 @@ pub struct TestServerBuilder {
     users: Vec<(String, Secret)>,
     files: MemoryFs,
     script: Script,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::Tls>,
 }
 
 impl TestServer {
@@ -87,12 +127,20 @@ impl TestServer {
             users: Vec::new(),
             files: MemoryFs::new(),
             script: Script::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
     /// Where clients connect.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where clients connect that begin with TLS (implicit FTPS); `None` without [`tls`](TestServerBuilder::tls).
+    #[cfg(feature = "tls")]
+    pub fn implicit_addr(&self) -> Option<SocketAddr> {
+        self.implicit
     }
 
     /// The files, as they are now and as they will be: a test may look at them and add to them at any time.
@@ -144,31 +192,66 @@ impl TestServerBuilder {
         self
     }
 
+    /// Offers FTPS, explicit (AUTH TLS) and, at an address of its own, implicit. Faults are about what is said and sent
+    /// within TLS: a data connection that is cut ends after so many bytes of content, and without `close_notify`.
+    ///
+    /// The relay that makes them is the other end of the client's TLS, so it is what checks client certificates and
+    /// whether data connections resume the session. No [`Authorizer`] hears of the former.
+    #[cfg(feature = "tls")]
+    pub fn tls(self, tls: crate::tls::Tls) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
     /// Starts the server.
     ///
     /// # Errors
-    /// When the system has no port left.
+    /// When the system has no port left, or TLS cannot be had.
     pub async fn start(self) -> Result<TestServer> {
-        let Self { settings, users, files, script } = self;
-        let script = Arc::new(script);
-        let served = files.clone();
-        let server = Server::builder(TestUsers(users))
+        let Self { settings, users, files, script, .. } = self;
+        let (script, served) = (Arc::new(script), files.clone());
+        let builder = Server::builder(TestUsers(users))
             .settings(settings)
             .filesystem(move |_| Ok(served.clone()))
-            .bind((Ipv4Addr::LOCALHOST, 0))
+            .listen(LOOPBACK)
             .await?;
-        let behind = server.local_addr();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+        #[cfg(feature = "tls")]
+        let (builder, security) = match self.tls {
+            None => (builder, None),
+            Some(tls) => {
+                let security = Security::new(&tls)?;
+                (builder.tls(Security::behind(tls)).listen_implicit_tls(LOOPBACK).await?, Some(security))
+            }
+        };
+        #[cfg(not(feature = "tls"))]
+        let security: Option<Security> = None;
+        let server = builder.start()?;
 
         let mut tasks = JoinSet::new();
+        let relays = |behind, implicit| Relays {
+            behind,
+            implicit,
+            script: Arc::clone(&script),
+            security: security.clone(),
+        };
+        let address = spawn_relays(&mut tasks, relays(server.local_addr(), false)).await?;
+        let implicit = match server.local_addrs().nth(1) {
+            None => None,
+            Some(behind) => Some(spawn_relays(&mut tasks, relays(behind, true)).await?),
+        };
         tasks.spawn(async move {
             // It ends by being dropped.
             let _ = server.serve().await;
         });
-        tasks.spawn(relay::accept_all(listener, behind, Arc::clone(&script)));
-        Ok(TestServer { address, files, script, _tasks: tasks })
+        Ok(TestServer { address, implicit, files, script, _tasks: tasks })
     }
+}
+
+/// Starts what clients connect to, and answers with its address.
+async fn spawn_relays(tasks: &mut JoinSet<()>, relays: Relays) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(LOOPBACK).await?;
+    let address = listener.local_addr()?;
+    tasks.spawn(relay::accept_all(listener, relays));
+    Ok(address)
 }
 
 /// The users of a test; if there are none, everybody is one.

@@ -6,23 +6,36 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::data::{DataRelay, Ends, Orders};
+use super::data::{DataRelay, Ends, Order, Terms};
 use super::fault::{Action, GREETING};
 use super::script::Script;
+use super::secure::{Securing, Security};
+use super::wire::Wire;
 
-/// Relays every client to the server at `behind`, until dropped.
-pub(super) async fn accept_all(listener: TcpListener, behind: SocketAddr, script: Arc<Script>) {
+/// What all relays of a server share.
+#[derive(Clone)]
+pub(super) struct Relays {
+    /// Where the server is.
+    pub(super) behind: SocketAddr,
+    pub(super) script: Arc<Script>,
+    pub(super) security: Option<Security>,
+    /// TLS begins with the first byte.
+    pub(super) implicit: bool,
+}
+
+/// Relays every client to the server, until dropped.
+pub(super) async fn accept_all(listener: TcpListener, relays: Relays) {
     let mut sessions = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
         while sessions.try_join_next().is_some() {}
-        let script = Arc::clone(&script);
+        let relays = relays.clone();
         sessions.spawn(async move {
             // However a connection ends, its client knows.
-            let _ = relay(client, behind, script).await;
+            let _ = relay(client, relays).await;
         });
     }
 }
@@ -33,81 +46,124 @@ const TRANSFERS: [&str; 7] = ["RETR", "STOR", "APPE", "STOU", "LIST", "NLST", "M
 /// Codes that end a transfer when other commands are being answered besides.
 const TRANSFER_ENDS: [u16; 6] = [226, 426, 451, 452, 522, 552];
 
-/// Lines from a socket; waiting for one may be cancelled.
+/// Commands that upload.
+const UPLOADS: [&str; 3] = ["STOR", "APPE", "STOU"];
+
+/// A connection that lines come from; waiting for one may be cancelled.
 struct Lines {
-    reader: BufReader<OwnedReadHalf>,
+    wire: BufReader<Wire>,
     partial: Vec<u8>,
 }
 
 /// One control connection.
 struct Session {
-    client: OwnedWriteHalf,
-    server: OwnedWriteHalf,
+    client: Lines,
+    server: Lines,
     script: Arc<Script>,
+    securing: Option<Securing>,
+    /// TLS began with the first byte.
+    implicit: bool,
+    logged_in: bool,
+    /// Data connections are under TLS.
+    private: bool,
     /// Commands whose reply has not come.
     pending: VecDeque<Pending>,
     /// The command whose 125 or 150 has come, and nothing else yet.
     transfer: Option<Pending>,
     data: Option<DataRelay>,
-    orders: Orders,
+    orders: watch::Sender<Order>,
     /// A 226 that must not overtake the bytes it is about.
     held: Option<Vec<u8>>,
+}
+
+/// What the client has been told while the server begins TLS: a fault may have changed it.
+enum Told {
+    ToBegin,
+    Otherwise,
 }
 
 /// A command that is to be answered.
 struct Pending {
     verb: String,
+    /// Whether it is a PROT that asks for data connections under TLS.
+    asks_for_privacy: bool,
     actions: Vec<Action>,
 }
 
-async fn relay(client: TcpStream, behind: SocketAddr, script: Arc<Script>) -> io::Result<()> {
-    let greeting = Pending { actions: script.meet(GREETING), verb: GREETING.to_owned() };
+async fn relay(client: TcpStream, relays: Relays) -> io::Result<()> {
+    let Relays { behind, script, security, implicit } = relays;
+    let greeting = Pending::new(GREETING.to_owned(), b"", &script);
     let server = TcpStream::connect(behind).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let (from_client, client) = client.into_split();
-    let (from_server, server) = server.into_split();
-    let (mut commands, mut replies) = (Lines::new(from_client), Lines::new(from_server));
-    let mut session = Session {
-        client,
-        server,
+    let (mut client, mut server) = (Wire::from(client), Wire::from(server));
+    let securing = security.as_ref().map(Security::session).transpose()?;
+    if let Some(securing) = securing.as_ref().filter(|_| implicit) {
+        client = securing.accept(client).await?;
+        server = securing.connect(server).await?;
+    }
+    let session = Session {
+        client: Lines::new(client),
+        server: Lines::new(server),
         script,
+        securing,
+        implicit,
+        logged_in: false,
+        private: implicit,
         pending: VecDeque::new(),
         transfer: None,
         data: None,
-        orders: Orders::default(),
+        orders: watch::Sender::default(),
         held: None,
     };
     if greeting.drops_control() {
         return Ok(());
     }
-    session.pending.push_back(greeting);
-    let mut reply = Vec::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = delivered(&mut session.data), if session.held.is_some() => session.release().await?,
-            line = replies.next(), if session.held.is_none() => {
-                let Some(line) = line? else { return session.client.shutdown().await };
-                reply.extend_from_slice(&line);
-                if is_last(&reply, &line) {
-                    session.replied(std::mem::take(&mut reply)).await?;
-                }
-            }
-            line = commands.next() => match line? {
-                Some(line) => session.commanded(line).await?,
-                None => return Ok(()),
-            },
-        }
-    }
+    session.run(greeting).await
 }
 
 impl Session {
+    async fn run(mut self, greeting: Pending) -> io::Result<()> {
+        self.pending.push_back(greeting);
+        let mut reply = Vec::new();
+        loop {
+            // What comes in clear behind AUTH is for nobody.
+            let is_securing = self.pending.iter().any(|pending| pending.verb == "AUTH");
+            tokio::select! {
+                biased;
+                () = delivered(&mut self.data), if self.held.is_some() => self.release().await?,
+                line = self.server.next(), if self.held.is_none() => {
+                    let Some(line) = line? else { return self.client.wire.shutdown().await };
+                    reply.extend_from_slice(&line);
+                    if is_last(&reply, &line)
+                        && let Some(told) = self.replied(std::mem::take(&mut reply)).await?
+                    {
+                        self = self.secured(told).await?;
+                    }
+                }
+                line = self.client.next(), if !is_securing => match line? {
+                    Some(line) => self.commanded(line).await?,
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// The server begins TLS, and so does a client that has been `told`.
+    async fn secured(self, told: Told) -> io::Result<Self> {
+        let Some(securing) = &self.securing else { return Ok(self) };
+        let server = securing.connect(self.server.wire.into_inner()).await?;
+        let client = match told {
+            Told::ToBegin => Lines::new(securing.accept(self.client.wire.into_inner()).await?),
+            Told::Otherwise => self.client,
+        };
+        Ok(Self { client, server: Lines::new(server), ..self })
+    }
+
     /// The client sent a command.
     async fn commanded(&mut self, line: Vec<u8>) -> io::Result<()> {
         self.script.heard(&line);
-        let verb = verb_of(&line);
-        let pending = Pending { actions: self.script.meet(&verb), verb };
+        let pending = Pending::new(verb_of(&line), &line, &self.script);
         if pending.drops_control() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
@@ -116,10 +172,7 @@ impl Session {
             return self.say_canned().await;
         }
         if TRANSFERS.contains(&&*pending.verb) {
-            self.orders.give(pending.actions.iter().find_map(|action| match action {
-                Action::Break(order) => Some(*order),
-                _ => None,
-            }));
+            self.orders.send_replace(pending.order());
         }
         if pending.verb == "ABOR" && self.held.is_some() {
             self.data = None;
@@ -130,25 +183,26 @@ impl Session {
             None => line,
         };
         self.pending.push_back(pending);
-        self.server.write_all(&line).await
+        self.server.send(&line).await
     }
 
-    /// The server sent a reply.
-    async fn replied(&mut self, reply: Vec<u8>) -> io::Result<()> {
+    /// The server sent a reply. If it begins TLS now, the answer is what the client has been told.
+    async fn replied(&mut self, reply: Vec<u8>) -> io::Result<Option<Told>> {
         let code = code_of(&reply);
         let ends_transfer =
             self.transfer.is_some() && (self.pending.is_empty() || TRANSFER_ENDS.contains(&code));
         let answered = if ends_transfer { self.transfer.take() } else { self.pending.pop_front() };
-        let Some(answered) = answered else { return self.client.write_all(&reply).await };
+        let Some(answered) = answered else { return self.client.send(&reply).await.map(|()| None) };
         // The delay is before the first reply, and that of a transfer has come already when it ends.
         if !ends_transfer {
             answered.wait().await;
         }
         if (100..200).contains(&code) {
-            self.client.write_all(&reply).await?;
+            self.client.send(&reply).await?;
             self.transfer = Some(answered);
-            return self.say_canned().await;
+            return self.say_canned().await.map(|()| None);
         }
+        self.note(&answered, code);
         if answered.verb == "PORT" && code >= 400 {
             self.data = None;
         }
@@ -160,25 +214,43 @@ impl Session {
         let aborting = self.pending.iter().any(|pending| pending.verb == "ABOR");
         if ends_transfer && code == 226 && !aborting && self.data.is_some() {
             self.held = Some(reply);
-            return Ok(());
+            return Ok(None);
         }
         if ends_transfer {
             self.data = None;
         }
         self.say(&reply).await?;
-        self.say_canned().await
+        self.say_canned().await?;
+        let told = if code_of(&reply) == 234 { Told::ToBegin } else { Told::Otherwise };
+        Ok((answered.verb == "AUTH" && code == 234).then_some(told))
+    }
+
+    /// Keeps in mind whether data connections are under TLS (RFC 4217 §9). Whoever leaves takes that along.
+    fn note(&mut self, answered: &Pending, code: u16) {
+        match (&*answered.verb, code) {
+            ("PROT", 200) => self.private = answered.asks_for_privacy,
+            ("PASS", 230) => self.logged_in = true,
+            ("AUTH", 234) | ("REIN", 200..300) => self.forget(),
+            ("USER", 200..400) if self.logged_in => self.forget(),
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self) {
+        self.logged_in = false;
+        self.private = self.implicit;
     }
 
     /// Sends a reply; a 421 is the last (RFC 959 §4.2.1).
     async fn say(&mut self, reply: &[u8]) -> io::Result<()> {
-        self.client.write_all(reply).await?;
+        self.client.send(reply).await?;
         if code_of(reply) == 421 { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 
     /// The bytes have arrived, so the 226 about them may.
     async fn release(&mut self) -> io::Result<()> {
         if let Some(reply) = self.held.take() {
-            self.client.write_all(&reply).await?;
+            self.client.send(&reply).await?;
         }
         self.say_canned().await
     }
@@ -203,11 +275,19 @@ impl Session {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let ours = listener.local_addr()?.port();
         let ends = Ends::Passive { server: (Ipv4Addr::LOCALHOST, port).into() };
-        self.data = Some(DataRelay::start(listener, ends, self.orders.clone()));
+        self.data = Some(DataRelay::start(listener, ends, self.terms()));
         Ok(with_line_end(&match code {
             227 => format!("227 Entering passive mode (127,0,0,1,{},{}).", ours >> 8, ours & 255),
             _ => format!("229 Entering extended passive mode (|||{ours}|)."),
         }))
+    }
+
+    /// What there is to know for the relay of a new data connection.
+    fn terms(&self) -> Terms {
+        let is_ordered =
+            self.transfer.is_some() || self.pending.iter().any(|pending| TRANSFERS.contains(&&*pending.verb));
+        let securing = self.securing.clone().filter(|_| self.private);
+        Terms { orders: self.orders.subscribe(), is_ordered, securing }
     }
 
     /// Connects to the client, and answers with the command that makes the server connect to us. A client that
@@ -216,12 +296,29 @@ impl Session {
         let client = TcpStream::connect(target).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
-        self.data = Some(DataRelay::start(listener, Ends::Active { client }, self.orders.clone()));
+        self.data = Some(DataRelay::start(listener, Ends::Active { client }, self.terms()));
         Ok(with_line_end(&format!("PORT 127,0,0,1,{},{}", port >> 8, port & 255)))
     }
 }
 
 impl Pending {
+    /// What befalls the command in `line`.
+    fn new(verb: String, line: &[u8], script: &Script) -> Self {
+        let argument = line.split(|&byte| byte == b' ').nth(1).and_then(|argument| argument.first());
+        let asks_for_privacy =
+            verb == "PROT" && argument.is_some_and(|level| level.eq_ignore_ascii_case(&b'P'));
+        Self { actions: script.meet(&verb), verb, asks_for_privacy }
+    }
+
+    /// What a transfer command orders.
+    fn order(&self) -> Order {
+        let failure = self.actions.iter().find_map(|action| match action {
+            Action::Break(failure) => Some(*failure),
+            _ => None,
+        });
+        Order { failure, is_upload: UPLOADS.contains(&&*self.verb) }
+    }
+
     fn drops_control(&self) -> bool {
         self.actions.iter().any(|action| matches!(action, Action::DropControl))
     }
@@ -254,15 +351,21 @@ impl Pending {
 }
 
 impl Lines {
-    fn new(half: OwnedReadHalf) -> Self {
-        Self { reader: BufReader::new(half), partial: Vec::new() }
+    fn new(wire: Wire) -> Self {
+        Self { wire: BufReader::new(wire), partial: Vec::new() }
     }
 
     /// The next line with its end; `None` after the last.
     async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        self.reader.read_until(b'\n', &mut self.partial).await?;
+        self.wire.read_until(b'\n', &mut self.partial).await?;
         let line = std::mem::take(&mut self.partial);
         Ok((!line.is_empty()).then_some(line))
+    }
+
+    /// Sends lines the other way.
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.wire.write_all(bytes).await?;
+        self.wire.flush().await
     }
 }
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 /// A control connection.
-pub(crate) struct Client(BufReader<TcpStream>);
+pub(crate) struct Client<S = TcpStream>(BufReader<S>);
 
 impl Client {
     /// Connects and reads the greeting.
@@ -19,7 +19,7 @@ impl Client {
 
     /// Connects without reading anything.
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self(BufReader::new(TcpStream::connect(address).await.unwrap()))
+        Self::over(TcpStream::connect(address).await.unwrap())
     }
 
     /// Connects and logs in, for binary transfers.
@@ -27,6 +27,25 @@ impl Client {
         let mut client = Self::connect(address).await;
         client.log_in().await;
         client
+    }
+
+    /// Whether nothing has come that was not read.
+    pub(crate) fn is_silent(&self) -> bool {
+        let waiting = self.0.get_ref().try_read(&mut [0]);
+        self.0.buffer().is_empty() && waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// Speaks over a connection that is already there.
+    pub(crate) fn over(stream: S) -> Self {
+        Self(BufReader::new(stream))
+    }
+
+    /// The connection, all replies having been read.
+    pub(crate) fn into_inner(self) -> S {
+        assert_eq!(self.0.buffer(), b"");
+        self.0.into_inner()
     }
 
     /// USER, PASS and TYPE I.
@@ -44,6 +63,7 @@ impl Client {
     /// Sends bytes as they are.
     pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
+        self.0.flush().await.unwrap();
     }
 
     /// The last line of the next reply; empty when the connection ends.
@@ -97,11 +117,5 @@ impl Client {
         let end = data.read_to_end(&mut bytes).await;
         drop(data);
         (bytes, end, self.reply().await)
-    }
-
-    /// Whether nothing has come that was not read.
-    pub(crate) fn is_silent(&self) -> bool {
-        let waiting = self.0.get_ref().try_read(&mut [0]);
-        self.0.buffer().is_empty() && waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 }
