@@ -163,6 +163,7 @@ fn files() {
             &format!("[passive]\nports = \"60000-65535\"\nport_offset = 1\n{public}"),
             "passive.port_offset: moves passive.ports out of 1 to 65535",
         ),
+        (&format!("log.xferlog = \"logs/xferlog\"\n{public}"), "log.xferlog: {dir}/logs: no such directory"),
         (&format!("[tls]\n{public}"), "tls.certificate: is missing; wharf self-signed makes one to try"),
         (
             &format!("[tls]\ncertificate = \"crt.pem\"\n{public}"),

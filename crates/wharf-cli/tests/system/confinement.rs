@@ -141,6 +141,22 @@ fn required() -> Verdict {
         let (code, said) = refusal(&configuration, |_| ());
         assert_eq!((code, said), (Some(1), format!("wharf: sandbox = \"require\": {why}\n")));
     }
+    // A directory that is to stay open, and that the user of run_as cannot reach.
+    let user = User::new();
+    let settings = format!(
+        "sandbox = \"require\"\nrun_as = {:?}\nlog.xferlog = \"$DIR/closed/logs/xferlog\"",
+        user.name
+    );
+    let (code, said) = refusal(&virtual_user(&settings), |directory| {
+        fs::create_dir(directory.join("home")).expect("a home");
+        user.own(&directory.join("home"), 0o700);
+        fs::create_dir_all(directory.join("closed/logs")).expect("a directory");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        fs::set_permissions(directory.join("closed"), mode).expect("a mode");
+    });
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("wharf: sandbox = \"require\": /") && said.contains("/closed/logs: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
     Verdict::Passed
 }
 
