@@ -39,12 +39,8 @@ enum Telnet {
     Data,
     /// After IAC.
     Command,
-    /// After IAC and WILL, WONT, DO or DONT: the option follows.
-    Negotiation,
-    /// After IAC SB: all up to IAC SE is a parameter.
-    Parameter,
-    /// After IAC within a parameter.
-    ParameterCommand,
+    /// After IAC and this one of WILL, WONT, DO and DONT: the option follows.
+    Negotiation(u8),
 }
 
 /// Interpret as command: announces a Telnet command.
@@ -55,6 +51,8 @@ const DONT: u8 = 254;
 /// Begin and end of a parameter.
 const SB: u8 = 250;
 const SE: u8 = 240;
+/// The first byte of a line's end, and no option that anybody negotiates.
+const CR: u8 = 13;
 
 /// Why a line cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,20 +128,22 @@ impl LineDecoder {
 
     /// One byte on its way through the Telnet commands. An IAC before a byte that is no command is data, and so is
     /// the byte: clients send file names in Latin-1, and urgent data may lose its middle.
+    ///
+    /// Nothing takes the end of a line with it. A parameter (SB) belongs to an option that both sides agreed on
+    /// (RFC 855), and no option is: whoever sends those bytes means a name.
     fn push_telnet(&mut self, byte: u8) {
         self.telnet = match (self.telnet, byte) {
             (Telnet::Data, IAC) => Telnet::Command,
-            (Telnet::Command, WILL..=DONT) => Telnet::Negotiation,
-            (Telnet::Command, SB) => Telnet::Parameter,
-            (Telnet::Command, SE..IAC) | (Telnet::Negotiation, _) | (Telnet::ParameterCommand, SE) => {
-                Telnet::Data
-            }
-            (Telnet::Parameter, IAC) => Telnet::ParameterCommand,
-            (Telnet::Parameter | Telnet::ParameterCommand, _) => Telnet::Parameter,
-            (Telnet::Command, ..SE) => {
+            (Telnet::Command, WILL..=DONT) => Telnet::Negotiation(byte),
+            (Telnet::Command, ..SE | SB) => {
                 self.buffer.extend_from_slice(&[IAC, byte]);
                 Telnet::Data
             }
+            (Telnet::Negotiation(command), CR) => {
+                self.buffer.extend_from_slice(&[IAC, command, CR]);
+                Telnet::Data
+            }
+            (Telnet::Command, SE..IAC) | (Telnet::Negotiation(_), _) => Telnet::Data,
             (Telnet::Command, IAC) | (Telnet::Data, _) => {
                 self.buffer.push(byte);
                 Telnet::Data
@@ -240,7 +240,8 @@ mod tests {
             (b"\xf4\xffabor\r\n", vec![Some(b"\xf4\xffabor")]),
             (b"\xf4\xff\xf2ABOR\r\n", vec![Some(b"\xf4ABOR")]),
             (b"\xff\xfd\x06NOOP\r\n", vec![Some(b"NOOP")]),
-            (b"NO\xff\xfa\x18\r\n\xff\xff\xff\xf0OP\r\n", vec![Some(b"NOOP")]),
+            (b"RETR \xff\xfa.txt\r\nPWD\r\n", vec![Some(b"RETR \xff\xfa.txt"), Some(b"PWD")]),
+            (b"RETR \xff\xfe\r\nPWD\r\n", vec![Some(b"RETR \xff\xfe"), Some(b"PWD")]),
             (b"a\xff\xffb\r\n", vec![Some(b"a\xffb")]),
             (b"a\xffb\xff\r\n", vec![Some(b"a\xffb\xff")]),
         ] {
