@@ -76,7 +76,7 @@ pub struct Passive {
     pub masquerade_map: Vec<(IpAddr, Ipv4Addr)>,
     /// The address to advertise, by the network that the client is in (address and prefix length); wins over both.
     pub masquerade_clients: Vec<(IpAddr, u8, Ipv4Addr)>,
-    /// What is added to a port before it is advertised, where a gateway shifts ports.
+    /// What is added to one of `ports` before it is advertised, where a gateway shifts ports.
     pub port_offset: i32,
 }
 

@@ -155,7 +155,8 @@ fn set_limits(limits: &mut wharf::Limits, typed: raw::Limits) {
 }
 
 fn set_passive(passive: &mut wharf::Passive, typed: raw::Passive) -> Result<(), Failure> {
-    set(&mut passive.ports, typed.ports.map(|ports| ports.0));
+    let ports = typed.ports.map(|ports| at_least_one("passive.ports", Some(ports))).transpose()?;
+    set(&mut passive.ports, ports);
     set(&mut passive.masquerade_address, typed.masquerade_address.map(|written| Some(written.0)));
     set(&mut passive.port_offset, typed.port_offset);
     for (address, public) in typed.masquerade_map {
@@ -165,6 +166,9 @@ fn set_passive(passive: &mut wharf::Passive, typed: raw::Passive) -> Result<(), 
     for (network, public) in typed.masquerade_clients {
         let network: Network = key("passive.masquerade_clients", &network)?;
         passive.masquerade_clients.push((network.address, network.prefix, public.0));
+    }
+    if passive.port_offset != 0 && passive.ports.is_empty() {
+        return Err(Failure::usage("passive.port_offset: needs passive.ports"));
     }
     let shifted = |port: u16| (1..=65_535).contains(&(i64::from(port) + i64::from(passive.port_offset)));
     match passive.ports.iter().all(|range| shifted(*range.start()) && shifted(*range.end())) {
@@ -188,13 +192,10 @@ fn key<T: Notation>(table: &str, text: &str) -> Result<T, Failure> {
     T::read(text).map_err(|reason| Failure::usage(format!("{table}: {text:?}: {reason}")))
 }
 
-fn at_least_one(
-    setting: &str,
-    addresses: Option<Several<ListenAddress>>,
-) -> Result<Vec<ListenAddress>, Failure> {
-    match addresses {
-        Some(Several(addresses)) if !addresses.is_empty() => Ok(addresses),
-        _ => Err(Failure::usage(format!("{setting}: expected {}", ListenAddress::EXPECTED))),
+fn at_least_one<T: Notation>(setting: &str, values: Option<Several<T>>) -> Result<Vec<T>, Failure> {
+    match values {
+        Some(Several(values)) if !values.is_empty() => Ok(values),
+        _ => Err(Failure::usage(format!("{setting}: expected {}", T::EXPECTED))),
     }
 }
 

@@ -164,6 +164,11 @@ fn files() {
             "passive.port_offset: moves passive.ports out of 1 to 65535",
         ),
         (&format!("log.xferlog = \"logs/xferlog\"\n{public}"), "log.xferlog: {dir}/logs: no such directory"),
+        (&format!("[passive]\nport_offset = 1\n{public}"), "passive.port_offset: needs passive.ports"),
+        (
+            &format!("[passive]\nports = []\n{public}"),
+            "passive.ports: expected a port range such as \"60000-65535\", or a port",
+        ),
         (&format!("[tls]\n{public}"), "tls.certificate: is missing; wharf self-signed makes one to try"),
         (
             &format!("[tls]\ncertificate = \"crt.pem\"\n{public}"),

@@ -10,4 +10,4 @@ pub(crate) use self::accept::Acceptor;
 pub(crate) use self::limits::{ConnectionLimits, LimitHit, Permit};
 pub(crate) use self::listen::{canonical, listen};
 pub(crate) use self::masquerade::MasqueradeNames;
-pub(crate) use self::passive_ports::PassivePorts;
+pub(crate) use self::passive_ports::{PassivePorts, check_ports};

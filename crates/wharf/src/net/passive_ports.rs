@@ -2,6 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use crate::config::Passive;
+use crate::error::{Error, ErrorKind, Result};
+
 /// How many ports of the system's own range are tried before it is asked for one.
 const TRIES: usize = 8;
 
@@ -14,6 +17,26 @@ pub(crate) struct PassivePorts {
     reserved: Vec<RangeInclusive<u16>>,
     /// Whether the operating system may choose another.
     any: bool,
+}
+
+/// # Errors
+/// When these settings leave a listener, or what is said of it, without a port.
+pub(crate) fn check_ports(passive: &Passive) -> Result<()> {
+    let wrong = |what: String| Err(Error::new(ErrorKind::Setting, what));
+    for range in &passive.ports {
+        let (first, last) = (*range.start(), *range.end());
+        if first == 0 || first > last {
+            return wrong(format!("passive.ports: {first}-{last} is no range of ports from 1 to 65535"));
+        }
+    }
+    let shifted = |port: u16| (1..=65_535).contains(&(i64::from(port) + i64::from(passive.port_offset)));
+    if passive.port_offset != 0 && passive.ports.is_empty() {
+        return wrong("passive.port_offset: needs passive.ports".into());
+    }
+    if !passive.ports.iter().all(|range| shifted(*range.start()) && shifted(*range.end())) {
+        return wrong("passive.port_offset: moves passive.ports out of 1 to 65535".into());
+    }
+    Ok(())
 }
 
 impl PassivePorts {
@@ -152,5 +175,27 @@ mod tests {
         let ports = PassivePorts::new(&[40_000..=50_000]);
         let orders: Vec<Vec<_>> = (0..4).map(|_| ports.shuffled().take(4).collect()).collect();
         assert!(orders.windows(2).any(|pair| pair[0] != pair[1]));
+    }
+
+    #[test]
+    fn ports_that_cannot_be_are_refused() {
+        for (ports, port_offset, expected) in [
+            (vec![], 0, None),
+            (vec![1..=65_535], 0, None),
+            (vec![7..=7, 60_000..=60_010], -6, None),
+            (
+                vec![7..=7, RangeInclusive::new(60_010, 60_000)],
+                0,
+                Some("passive.ports: 60010-60000 is no range of ports from 1 to 65535"),
+            ),
+            (vec![0..=10], 0, Some("passive.ports: 0-10 is no range of ports from 1 to 65535")),
+            (vec![], 1, Some("passive.port_offset: needs passive.ports")),
+            (vec![7..=7], -7, Some("passive.port_offset: moves passive.ports out of 1 to 65535")),
+            (vec![60_000..=65_535], 1, Some("passive.port_offset: moves passive.ports out of 1 to 65535")),
+        ] {
+            let settings = Passive { ports, port_offset, ..Passive::default() };
+            let error = check_ports(&settings).err().map(|error| error.to_string());
+            assert_eq!(error.as_deref(), expected, "{settings:?}");
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::config::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{DynEventHandler, EventHandler, TracingLog, XferLog};
 use crate::fs::{DynFileSystem, FileSystem, FsResult, Homes, blocking};
-use crate::net::{Acceptor, ConnectionLimits, MasqueradeNames, PassivePorts, listen};
+use crate::net::{Acceptor, ConnectionLimits, MasqueradeNames, PassivePorts, check_ports, listen};
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 
@@ -214,6 +214,7 @@ impl ServerBuilder {
         if self.listeners.is_empty() {
             return Err(Error::new(ErrorKind::Setting, "there is no address to listen on"));
         }
+        check_ports(&self.settings.passive)?;
         for listener in &mut self.listeners {
             listener.acceptor.set_options(self.settings.tcp_no_delay)?;
         }
