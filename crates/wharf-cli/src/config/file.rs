@@ -212,7 +212,12 @@ mod tests {
             (
                 "umask = \"028\"",
                 1,
-                r#"umask: "028": expected up to four octal digits such as "022" or "0027""#,
+                r#"umask: "028": expected up to four octal digits in quotes such as "022" or "0027""#,
+            ),
+            (
+                "umask = 0o27",
+                1,
+                r#"umask: 23: expected up to four octal digits in quotes such as "022" or "0027""#,
             ),
             (
                 "[tls]\nsession_reuse = \"requier\"",

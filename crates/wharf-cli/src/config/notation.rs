@@ -20,6 +20,11 @@ pub(crate) trait Notation: Sized {
 
     /// The value that `text` writes; otherwise what is wrong, to follow the text and a colon.
     fn read(text: &str) -> Result<Self, String>;
+
+    /// The value that a number without quotes writes: what it would be within them, because a single port may be one.
+    fn read_number(number: i64) -> Result<Self, String> {
+        Self::read(&number.to_string())
+    }
 }
 
 /// Reads a value that was typed as a flag.
@@ -75,21 +80,26 @@ impl Notation for Duration {
     }
 }
 
-/// Ports from the first to the last. A single one may stand for both.
 /// The permission bits that new files do not get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Umask(pub(crate) u32);
 
 impl Notation for Umask {
-    const EXPECTED: &'static str = r#"up to four octal digits such as "022" or "0027""#;
+    const EXPECTED: &'static str = r#"up to four octal digits in quotes such as "022" or "0027""#;
 
     fn read(text: &str) -> Result<Self, String> {
         let octal = (1..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
         let bits = u32::from_str_radix(text, 8).ok().filter(|bits| octal && *bits <= 0o777);
         bits.map(Self).ok_or_else(expected::<Self>)
     }
+
+    /// None: `0o27` comes as 23, and cannot be told from it.
+    fn read_number(_: i64) -> Result<Self, String> {
+        Err(expected::<Self>())
+    }
 }
 
+/// Ports from the first to the last. A single one may stand for both.
 impl Notation for RangeInclusive<u16> {
     const EXPECTED: &'static str = r#"a port range such as "60000-65535", or a port"#;
 
@@ -228,9 +238,8 @@ impl<T: Notation> Visitor<'_> for TextVisitor<T> {
         T::read(text).map_err(|reason| E::custom(format_args!("{text:?}: {reason}")))
     }
 
-    /// A number is read as if it had been written in quotes: a single port may be one.
     fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-        T::read(&number.to_string()).map_err(|reason| E::custom(format_args!("{number}: {reason}")))
+        T::read_number(number).map_err(|reason| E::custom(format_args!("{number}: {reason}")))
     }
 }
 
