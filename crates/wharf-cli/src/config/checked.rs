@@ -93,14 +93,17 @@ impl Config {
         let mut notes = flags::notes(flags);
         notes.extend(unlikely_address(&file.passive));
         notes.extend(missing_pam_file(&file.auth));
-        file.log.xferlog.as_deref().map_or(Ok(()), in_a_directory)?;
+        let log_file = file.log.file.take().filter(|path| path.as_os_str() != "-");
+        for (setting, path) in [("log.file", &log_file), ("log.xferlog", &file.log.xferlog)] {
+            path.as_deref().map_or(Ok(()), |path| can_be_a_file(setting, path))?;
+        }
         Ok(Self {
             settings: settings(&mut file)?,
             accounts: accounts(file.auth, file.users, file.anonymous)?,
             listen: at_least_one("listen", file.listen)?,
             tls: file.tls.map(tls).transpose()?,
             log: Log {
-                file: file.log.file.filter(|path| path.as_os_str() != "-"),
+                file: log_file,
                 format: file.log.format,
                 debug: flags.debug,
                 xferlog: file.log.xferlog,
@@ -113,11 +116,14 @@ impl Config {
     }
 }
 
-/// The transfer log is opened late, so its directory is looked for now.
-fn in_a_directory(log: &Path) -> Result<(), Failure> {
-    match log.parent() {
+/// Logs are opened late, and not by `wharf check`, so what is in their way is looked for now.
+fn can_be_a_file(setting: &str, path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Err(Failure::usage(format!("{setting}: {}: is a directory", path.display())));
+    }
+    match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() && !directory.is_dir() => {
-            Err(Failure::usage(format!("log.xferlog: {}: no such directory", directory.display())))
+            Err(Failure::usage(format!("{setting}: {}: no such directory", directory.display())))
         }
         _ => Ok(()),
     }

@@ -182,6 +182,13 @@ fn files() {
             &format!("[tls]\ncertificate = \"cert.pem\"\nclient_ca = \"ca.pem\"\n{public}"),
             "tls.client_ca: means nothing while tls.client_certificates is \"off\"; did you mean \"optional\"?",
         ),
+        (&format!("[log]\nfile = \"none/log\"\n{public}"), "log.file: {dir}/none: no such directory"),
+        (&format!("[log]\nfile = \"public\"\n{public}"), "log.file: {dir}/public: is a directory"),
+        (
+            &format!("[log]\nxferlog = \"none/xferlog\"\n{public}"),
+            "log.xferlog: {dir}/none: no such directory",
+        ),
+        (&format!("[log]\nxferlog = \"public\"\n{public}"), "log.xferlog: {dir}/public: is a directory"),
         (&format!("run_as = \"no such user\"\n{public}"), "run_as: there is no user \"no such user\""),
         (
             &format!("[auth]\nkind = \"unix\"\n{public}"),
