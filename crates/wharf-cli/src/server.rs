@@ -54,8 +54,12 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
         let handle = OnceLock::new();
         let reload = || {
             daemon::tell(Notice::Reloading);
-            log.reopen();
-            tracing::info!("log reopened");
+            match log.reopen() {
+                Ok(()) => tracing::info!("log reopened"),
+                Err(error) => {
+                    tracing::error!(%error, "log.file cannot be opened again; the log stays where it was")
+                }
+            }
             handle.get().into_iter().for_each(reload);
             daemon::tell(Notice::Ready);
         };

@@ -7,13 +7,11 @@ mod text;
 mod writer;
 
 use std::io::{self, IsTerminal};
-use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
 use self::text::TextFormat;
-use self::writer::Destination;
 pub(crate) use self::writer::LogWriter;
 use crate::config::{Log, LogFormat, reason};
 use crate::failure::Failure;
@@ -23,13 +21,11 @@ use crate::failure::Failure;
 /// # Errors
 /// When the file cannot be opened.
 pub(crate) fn start(log: &Log) -> Result<LogWriter, Failure> {
-    let destination = match &log.file {
-        Some(path) => Destination::file(path).map_err(|error| cannot_open(path, &error))?,
-        None => Destination::StandardError,
-    };
+    let writer = LogWriter::start(log.file.as_deref()).map_err(|error| match &log.file {
+        Some(path) => Failure::usage(format!("log.file: {}: {}", path.display(), reason(&error))),
+        None => Failure::runtime(format!("the log: {error}")),
+    })?;
     let colour = log.file.is_none() && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let writer =
-        LogWriter::start(destination).map_err(|error| Failure::runtime(format!("the log: {error}")))?;
     let level = if log.debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(writer.queue());
     match log.format {
@@ -37,8 +33,4 @@ pub(crate) fn start(log: &Log) -> Result<LogWriter, Failure> {
         LogFormat::Json => subscriber.json().flatten_event(true).with_timer(SystemTime).init(),
     }
     Ok(writer)
-}
-
-fn cannot_open(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("log.file: {}: {}", path.display(), reason(error)))
 }

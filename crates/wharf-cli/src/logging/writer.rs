@@ -25,14 +25,16 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(super) enum Destination {
     /// Standard error.
     StandardError,
-    /// A file, which a log rotator may rename under us.
-    File { path: PathBuf, file: File },
+    /// A file.
+    File(File),
 }
 
 /// The log's thread. Dropping it writes what is waiting.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
     queue: Queue,
+    /// The file, which a log rotator may rename under us.
+    path: Option<PathBuf>,
     finished: Receiver<()>,
 }
 
@@ -46,39 +48,29 @@ pub(super) struct Queue {
 #[derive(Debug)]
 enum Message {
     Record(Vec<u8>),
-    Reopen,
+    /// What follows goes here.
+    Reopened(File),
     Finish,
 }
 
 impl Destination {
-    /// A file, to which records are appended; it is made when it is not there.
-    pub(super) fn file(path: &Path) -> io::Result<Self> {
-        Ok(Self::File { path: path.into(), file: open(path)? })
-    }
-
     fn write(&mut self, record: &[u8]) -> io::Result<()> {
         match self {
             Self::StandardError => io::stderr().write_all(record),
-            Self::File { file, .. } => file.write_all(record),
+            Self::File(file) => file.write_all(record),
         }
-    }
-
-    /// Opens the file again by its name. The old one stays when that fails.
-    fn reopen(&mut self) -> io::Result<()> {
-        if let Self::File { path, file } = self {
-            *file = open(path)?;
-        }
-        Ok(())
     }
 }
 
+/// Opens the log's file, to which records are appended; it is made when it is not there.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
 impl LogWriter {
-    /// Starts the thread.
-    pub(super) fn start(destination: Destination) -> io::Result<Self> {
+    /// Starts the thread. Without a file the log goes to standard error.
+    pub(super) fn start(path: Option<&Path>) -> io::Result<Self> {
+        let destination = path.map(open).transpose()?.map_or(Destination::StandardError, Destination::File);
         let (sender, receiver) = sync_channel(QUEUE);
         let (at_end, finished) = sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));
@@ -87,7 +79,7 @@ impl LogWriter {
             write_all(destination, &receiver, &lost);
             let _ = at_end.send(());
         })?;
-        Ok(Self { queue, finished })
+        Ok(Self { queue, path: path.map(Into::into), finished })
     }
 
     /// The way to the thread.
@@ -96,8 +88,13 @@ impl LogWriter {
     }
 
     /// Opens the log's file again, for log rotators. Records that are waiting still go to the old one.
-    pub(crate) fn reopen(&self) {
-        let _ = self.queue.sender.try_send(Message::Reopen);
+    ///
+    /// # Errors
+    /// When it cannot be opened, or the log does not move: the old one stays.
+    pub(crate) fn reopen(&self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let reopened = Message::Reopened(open(path)?);
+        self.queue.sender.try_send(reopened).map_err(|_| io::ErrorKind::WouldBlock.into())
     }
 }
 
@@ -118,10 +115,9 @@ fn write_all(mut destination: Destination, receiver: &Receiver<Message>, lost: &
         for message in std::iter::once(first).chain(receiver.try_iter().take(QUEUE)) {
             match message {
                 Message::Record(record) => batch.push(&record),
-                Message::Reopen => {
+                Message::Reopened(file) => {
                     batch.write(&mut destination, lost);
-                    // The old file stays when that fails.
-                    let _ = destination.reopen();
+                    destination = Destination::File(file);
                 }
                 Message::Finish => return batch.write(&mut destination, lost),
             }
@@ -189,13 +185,17 @@ mod tests {
     fn a_rotated_file_is_made_again() {
         let dir = tempfile::tempdir().unwrap();
         let (path, rotated) = (dir.path().join("log"), dir.path().join("log.1"));
-        let log = LogWriter::start(Destination::file(&path).unwrap()).unwrap();
+        let log = LogWriter::start(Some(&path)).unwrap();
         log.queue().write_all(b"one\n").unwrap();
         fs::rename(&path, &rotated).unwrap();
-        log.reopen();
+        fs::create_dir(&path).unwrap();
+        assert!(log.reopen().is_err());
+        log.queue().write_all(b"still one\n").unwrap();
+        fs::remove_dir(&path).unwrap();
+        log.reopen().unwrap();
         log.queue().write_all(b"two\n").unwrap();
         drop(log);
-        assert_eq!(fs::read_to_string(rotated).unwrap(), "one\n");
+        assert_eq!(fs::read_to_string(rotated).unwrap(), "one\nstill one\n");
         assert_eq!(fs::read_to_string(path).unwrap(), "two\n");
     }
 
@@ -210,7 +210,7 @@ mod tests {
             queue.write_all(record).unwrap();
         }
         drop(queue);
-        write_all(Destination::file(&path).unwrap(), &receiver, &lost);
+        write_all(Destination::File(open(&path).unwrap()), &receiver, &lost);
         assert_eq!(fs::read_to_string(path).unwrap(), "1\n2\nwharf: 2 log records were lost\n");
     }
 }
