@@ -21,7 +21,7 @@ use crate::failure::Failure;
 /// # Errors
 /// When the file cannot be opened.
 pub(crate) fn start(log: &Log) -> Result<LogWriter, Failure> {
-    let writer = LogWriter::start(log.file.as_deref()).map_err(|error| match &log.file {
+    let writer = LogWriter::start(log.file.as_deref(), log.format).map_err(|error| match &log.file {
         Some(path) => Failure::usage(format!("log.file: {}: {}", path.display(), reason(&error))),
         None => Failure::runtime(format!("the log: {error}")),
     })?;

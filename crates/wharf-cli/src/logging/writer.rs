@@ -9,7 +9,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::config::LogFormat;
 
 /// How many records may wait. At some hundred bytes each this bounds the memory too.
 const QUEUE: usize = 16_384;
@@ -69,14 +72,14 @@ fn open(path: &Path) -> io::Result<File> {
 
 impl LogWriter {
     /// Starts the thread. Without a file the log goes to standard error.
-    pub(super) fn start(path: Option<&Path>) -> io::Result<Self> {
+    pub(super) fn start(path: Option<&Path>, format: LogFormat) -> io::Result<Self> {
         let destination = path.map(open).transpose()?.map_or(Destination::StandardError, Destination::File);
         let (sender, receiver) = sync_channel(QUEUE);
         let (at_end, finished) = sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));
         let queue = Queue { sender, lost: Arc::clone(&lost) };
         thread::Builder::new().name("log".into()).spawn(move || {
-            write_all(destination, &receiver, &lost);
+            write_all(destination, format, &receiver, &lost);
             let _ = at_end.send(());
         })?;
         Ok(Self { queue, path: path.map(Into::into), finished })
@@ -109,8 +112,13 @@ impl Drop for LogWriter {
 
 /// Writes records: the first at once, those that follow it closely together, and how many were lost as soon as there is
 /// room to say so.
-fn write_all(mut destination: Destination, receiver: &Receiver<Message>, lost: &AtomicU64) {
-    let mut batch = Batch::default();
+fn write_all(
+    mut destination: Destination,
+    format: LogFormat,
+    receiver: &Receiver<Message>,
+    lost: &AtomicU64,
+) {
+    let mut batch = Batch { format, bytes: Vec::new(), records: 0 };
     for first in receiver {
         for message in std::iter::once(first).chain(receiver.try_iter().take(QUEUE)) {
             match message {
@@ -129,8 +137,8 @@ fn write_all(mut destination: Destination, receiver: &Receiver<Message>, lost: &
 }
 
 /// Records that are written together.
-#[derive(Default)]
 struct Batch {
+    format: LogFormat,
     bytes: Vec<u8>,
     records: u64,
 }
@@ -145,12 +153,24 @@ impl Batch {
     fn write(&mut self, destination: &mut Destination, lost: &AtomicU64) {
         let missing = lost.swap(0, Ordering::Relaxed);
         if missing > 0 {
-            self.bytes.extend_from_slice(format!("wharf: {missing} log records were lost\n").as_bytes());
+            self.bytes.extend_from_slice(records_lost(self.format, missing).as_bytes());
         }
         if !self.bytes.is_empty() && destination.write(&self.bytes).is_err() {
             lost.fetch_add(self.records + missing, Ordering::Relaxed);
         }
-        *self = Self::default();
+        (self.bytes, self.records) = (Vec::new(), 0);
+    }
+}
+
+/// A record of the log's own.
+fn records_lost(format: LogFormat, count: u64) -> String {
+    let message = format!("{count} log records were lost");
+    match format {
+        LogFormat::Text => format!("wharf: {message}\n"),
+        LogFormat::Json => {
+            let now = Timestamp::now();
+            format!("{{\"timestamp\":\"{now}\",\"level\":\"WARN\",\"message\":\"{message}\"}}\n")
+        }
     }
 }
 
@@ -185,7 +205,7 @@ mod tests {
     fn a_rotated_file_is_made_again() {
         let dir = tempfile::tempdir().unwrap();
         let (path, rotated) = (dir.path().join("log"), dir.path().join("log.1"));
-        let log = LogWriter::start(Some(&path)).unwrap();
+        let log = LogWriter::start(Some(&path), LogFormat::Text).unwrap();
         log.queue().write_all(b"one\n").unwrap();
         fs::rename(&path, &rotated).unwrap();
         fs::create_dir(&path).unwrap();
@@ -201,16 +221,27 @@ mod tests {
 
     #[test]
     fn a_full_queue_loses_records_and_says_so() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("log");
-        let (sender, receiver) = sync_channel(2);
-        let lost = Arc::new(AtomicU64::new(0));
-        let mut queue = Queue { sender, lost: Arc::clone(&lost) };
-        for record in [b"1\n", b"2\n", b"3\n", b"4\n"] {
-            queue.write_all(record).unwrap();
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            let (sender, receiver) = sync_channel(2);
+            let lost = Arc::new(AtomicU64::new(0));
+            let mut queue = Queue { sender, lost: Arc::clone(&lost) };
+            for record in [b"1\n", b"2\n", b"3\n", b"4\n"] {
+                queue.write_all(record).unwrap();
+            }
+            drop(queue);
+            write_all(Destination::File(open(&path).unwrap()), format, &receiver, &lost);
+            let log = fs::read_to_string(path).unwrap();
+            let own = log.strip_prefix("1\n2\n").unwrap();
+            match format {
+                LogFormat::Text => assert_eq!(own, "wharf: 2 log records were lost\n"),
+                LogFormat::Json => {
+                    let own: serde_json::Value = serde_json::from_str(own).unwrap();
+                    assert_eq!(own["message"], "2 log records were lost");
+                    assert!(own["timestamp"].is_string() && own["level"] == "WARN", "{own}");
+                }
+            }
         }
-        drop(queue);
-        write_all(Destination::File(open(&path).unwrap()), &receiver, &lost);
-        assert_eq!(fs::read_to_string(path).unwrap(), "1\n2\nwharf: 2 log records were lost\n");
     }
 }
