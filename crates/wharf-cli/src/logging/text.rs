@@ -108,6 +108,11 @@ impl Visit for Record {
         self.put(field, format_args!("{value}"));
     }
 
+    /// Seconds, to the millisecond.
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, format_args!("{value:.3}"));
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.put(field, format_args!("{value:?}"));
     }
@@ -160,8 +165,15 @@ mod tests {
 
     #[test]
     fn a_record_is_one_line() {
-        check("INFO  #7 [ann]@192.0.2.1:99 RETR /a bytes=5\n", || {
-            tracing::info!(session = 7, peer = "192.0.2.1:99", user = "ann", bytes = 5, "RETR /a");
+        check("INFO  #7 [ann]@192.0.2.1:99 RETR /a bytes=5 seconds=0.200\n", || {
+            tracing::info!(
+                session = 7,
+                peer = "192.0.2.1:99",
+                user = "ann",
+                bytes = 5,
+                seconds = 0.2,
+                "RETR /a"
+            );
         });
         check("WARN  #7 []@192.0.2.1:99 MKD /a\\nb\\u{1b}[1m\n", || {
             tracing::warn!(session = 7, peer = "192.0.2.1:99", user = "", "MKD /a\nb\x1b[1m");

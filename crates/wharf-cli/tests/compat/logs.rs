@@ -118,6 +118,20 @@ pub(crate) const CASES: &[Case] = &[
         assert_json(server);
     })
     .with(JSON),
+    Case::new("what is counted of a transfer has names in JSON", |server| {
+        let mut client = Client::login(server);
+        client.upload("STOR file", b"12345");
+        client.ask("QUIT", "221*");
+        client.expect_end();
+        eventually("the transfer is logged", || server.log().contains("STOR"));
+        let log = server.log();
+        let mut records = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let record = records.find(|record| record["target"] == "wharf::transfer").expect("a transfer");
+        assert_eq!(record["message"], format!("STOR {}", real(server, "file")));
+        assert!(record["completed"] == 1 && record["bytes"] == 5, "{record}");
+        assert!(record["seconds"].is_number() && record["user"] == "user", "{record}");
+    })
+    .with(JSON),
     Case::new("one record per line, whatever the name", |server| {
         let hostile = "\"},\n{\r\n\u{2028}\\\x1b[31m\tx";
         fs::write(server.home().join(hostile), "x").expect("a file");

@@ -33,8 +33,8 @@ const NOTEWORTHY: [&str; 14] = [
 ];
 
 /// Writes what sessions do as [`tracing`] events, with targets `wharf::session`, `wharf::command` and
-/// `wharf::transfer`. The message is one line of text in pyftpdlib's shape; the session's number, peer and user are
-/// fields.
+/// `wharf::transfer`. With its fields a record has pyftpdlib's shape: those are what is counted of a transfer, and the
+/// session's number, peer and user.
 ///
 /// ```text
 /// INFO wharf::command:  MKD /incoming/new 257 session=7 peer=192.0.2.1:50312 user=ann
@@ -63,12 +63,12 @@ pub(crate) struct ReuseRecord {
 
 /// A tracing event about a session, at a level that is known at run time only.
 macro_rules! record {
-    ($level:expr, $target:literal, $session:expr $(; $field:ident = $value:expr)?, $($message:tt)+) => {{
+    ($level:expr, $target:literal, $session:expr $(; { $($field:ident = $value:expr),+ })?, $($message:tt)+) => {{
         let session: &SessionInfo = $session;
         let user = session.user.as_deref().map(|user| display(Escaped(user.as_bytes())));
         macro_rules! at {
             ($at:expr) => {
-                tracing::event!(target: $target, $at, $($field = $value,)? session = session.id,
+                tracing::event!(target: $target, $at, $($($field = $value,)+)? session = session.id,
                     peer = %session.peer, user, $($message)+)
             };
         }
@@ -284,10 +284,20 @@ impl TracingLog {
         record!(Level::WARN, "wharf::session", session, "no data connection came to {told}: {cause}");
     }
 
-    /// A file was sent or received, wholly or in part.
+    /// A file was sent or received, wholly or in part: its path on this machine, where it has one.
     pub fn transfer(&self, session: &SessionInfo, file: &Transfer) {
-        let (line, cause) = (TransferLine(file), file.cause.map(debug));
-        record!(Level::INFO, "wharf::transfer", session; cause = cause, "{line}");
+        let path =
+            file.local_path.as_ref().map_or(file.path.as_bytes(), |path| path.as_os_str().as_encoded_bytes());
+        let (verb, path) = (file.verb, Escaped(path));
+        let (completed, bytes) = (u8::from(file.completed), file.bytes);
+        let seconds = (file.elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
+        let cause = file.cause.map(debug);
+        record!(
+            Level::INFO,
+            "wharf::transfer",
+            session; { completed = completed, bytes = bytes, seconds = seconds, cause = cause },
+            "{verb} {path}"
+        );
     }
 }
 
@@ -306,20 +316,6 @@ impl fmt::Display for CommandLine<'_> {
             write!(f, " \"{}\"", Escaped(command.text.as_bytes()))?;
         }
         Ok(())
-    }
-}
-
-/// `RETR /path completed=1 bytes=12 seconds=0.003`, with the path on this machine where there is one.
-struct TransferLine<'a>(&'a Transfer);
-
-impl fmt::Display for TransferLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.0;
-        let path =
-            file.local_path.as_ref().map_or(file.path.as_bytes(), |path| path.as_os_str().as_encoded_bytes());
-        let (path, completed) = (Escaped(path), u8::from(file.completed));
-        let seconds = file.elapsed.as_secs_f64();
-        write!(f, "{} {path} completed={completed} bytes={} seconds={seconds:.3}", file.verb, file.bytes)
     }
 }
 
