@@ -48,6 +48,7 @@ impl VPath {
     ///
     /// # Errors
     /// [`BadPath`] when the bytes hold NUL, CR or LF, or the result is too long.
+    #[doc(alias = "ftpnorm")]
     pub fn join(&self, argument: &[u8]) -> Result<Self, BadPath> {
         if argument.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
             return Err(BadPath);

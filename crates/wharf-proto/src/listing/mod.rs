@@ -48,6 +48,8 @@ impl Entry {
 }
 
 /// How the entries of a listing are shown.
+#[doc(alias = "format_list")]
+#[doc(alias = "format_mlsx")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
     /// LIST: as `ls -l` does.

@@ -106,7 +106,7 @@ pub enum AuthError {
     NotAllowed(Box<dyn std::error::Error + Send + Sync>),
     /// There is no anonymous user: 530, saying so.
     NoAnonymous,
-    /// The check could not be made: 530, and the log says why.
+    /// The check could not be made: 421, the session ends, and the log says why.
     Unavailable(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -149,9 +149,11 @@ pub struct User {
     pub identity: Identity,
     /// The text of the 230.
     #[doc(alias = "msg_login")]
+    #[doc(alias = "get_msg_login")]
     pub login_message: Arc<str>,
     /// The text of the 221.
     #[doc(alias = "msg_quit")]
+    #[doc(alias = "get_msg_quit")]
     pub quit_message: Arc<str>,
     /// What this user may use up.
     pub limits: UserLimits,

@@ -46,6 +46,8 @@ const NOTEWORTHY: [&str; 14] = [
 #[derive(Clone, Copy, Debug, Default)]
 #[doc(alias = "log_cmd")]
 #[doc(alias = "log_transfer")]
+#[doc(alias = "logerror")]
+#[doc(alias = "logline")]
 pub struct TracingLog;
 
 /// What a data connection's handshake tells of the client.

@@ -84,10 +84,16 @@ pub trait FileSystem: Send + Sync + 'static {
 
     /// Facts about `path`; a symbolic link at its end is followed.
     #[doc(alias = "stat")]
+    #[doc(alias = "getmtime")]
+    #[doc(alias = "getsize")]
+    #[doc(alias = "isdir")]
+    #[doc(alias = "isfile")]
     fn metadata(&self, path: &VPath) -> impl Future<Output = FsResult<Metadata>> + Send;
 
     /// Facts about `path`; a symbolic link at its end is described itself.
     #[doc(alias = "lstat")]
+    #[doc(alias = "islink")]
+    #[doc(alias = "lexists")]
     fn link_metadata(&self, path: &VPath) -> impl Future<Output = FsResult<Metadata>> + Send {
         self.metadata(path)
     }
@@ -112,9 +118,11 @@ pub trait FileSystem: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`FsErrorKind::OffsetBeyondEnd`] when the file is shorter, [`FsErrorKind::NotAFile`] for pipes and devices.
+    #[doc(alias = "open")]
     fn read(&self, path: &VPath, from: u64) -> impl Future<Output = FsResult<Source>> + Send;
 
     /// Opens a regular file for writing, creating it unless `mode` is [`WriteMode::At`].
+    #[doc(alias = "open")]
     fn write(&self, path: &VPath, mode: WriteMode) -> impl Future<Output = FsResult<Sink>> + Send;
 
     /// Creates a file in `directory` whose name starts with `prefix` and was free (STOU); answers its path as well.

@@ -53,6 +53,7 @@ pub(crate) struct Listener {
 
 impl Server {
     /// Begins to set up a server whose users `authorizer` knows.
+    #[doc(alias = "authorizer")]
     pub fn builder(authorizer: impl Authorizer) -> ServerBuilder {
         ServerBuilder::new(authorizer)
     }
