@@ -14,8 +14,8 @@ use crate::auth::User;
 
 /// The real file system from `/` on, where the user's own rights are the only limit.
 ///
-/// It is what [`JailedFs`] makes of the directory `/`: links lead wherever they lead, but for those that the kernel makes up
-/// (`/proc/self/exe`).
+/// It is what [`JailedFs`] makes of the directory `/`: links lead wherever they lead. `/proc` is closed, because the kernel
+/// shows a process more of itself than it would show the user, and the process is the server.
 #[doc(alias = "UnixFilesystem")]
 #[derive(Clone, Debug)]
 pub struct UnixFs {

@@ -114,6 +114,27 @@ async fn keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn the_server_itself_is_not_shown() {
+    let real = JailedFs::new(Path::new("/"), &Identity::process()).unwrap();
+    let walking = JailedFs::new(Path::new("/"), &Identity::process()).unwrap().walking();
+    let world = World::new();
+    world.link("/proc/self/maps", "maps");
+    let link = fs::canonicalize(world.home()).unwrap().join("maps");
+    for files in [real, walking] {
+        for name in ["/proc/self/maps", "/proc/thread-self/status", "/proc/1/status", link.to_str().unwrap()]
+        {
+            let refused = load(&files, name).await.unwrap_err();
+            assert_eq!(refused.kind(), FsErrorKind::PermissionDenied, "{name}");
+        }
+        for name in ["/proc", "/proc/self/fd", "/proc/self/task"] {
+            let refused = files.list(&path(name), Detail::Long).await.unwrap_err();
+            assert_eq!(refused.kind(), FsErrorKind::PermissionDenied, "{name}");
+            assert!(files.enter(&path(name)).await.is_err(), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn links_that_stay_inside_work() {
     let world = World::new();
     world.link("dir/file", "relative");

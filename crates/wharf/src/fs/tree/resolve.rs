@@ -6,13 +6,14 @@
 //! on each directory that it came through and never looks up two names at once, so nothing that is renamed or replaced
 //! meanwhile can lead it out.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    CWD, FileType, FsWord, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat, openat2, readlink, readlinkat,
+    CWD, FileType, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, openat, openat2,
+    readlink, readlinkat,
 };
 use rustix::io::Errno;
 
@@ -148,12 +149,22 @@ impl Root {
             match openat2(&*self.handle, path, flags, mode, confinement) {
                 // An absolute link, or a rename that crossed our way: look closer.
                 Err(Errno::XDEV | Errno::AGAIN) => {}
-                opened => return Ok(opened?),
+                opened => return self.shown(opened?),
             }
         }
         let last = if flags.contains(OFlags::NOFOLLOW) { Last::Keep } else { Last::Follow };
         let place = self.walk(path, last)?;
-        Ok(openat(&*place.directory, &place.name, flags | OFlags::NOFOLLOW, mode)?)
+        self.shown(openat(&*place.directory, &place.name, flags | OFlags::NOFOLLOW, mode)?)
+    }
+
+    /// Passes on what clients may see: everything below the root but procfs. There the kernel shows a process its own
+    /// memory map and open files, whoever its thread works for, and the process is the server.
+    fn shown<T: AsFd>(&self, handle: T) -> FsResult<T> {
+        let is_procfs = || fstatfs(&handle).is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC);
+        if self.is_everything() && is_procfs() {
+            return Err(FsErrorKind::PermissionDenied.into());
+        }
+        Ok(handle)
     }
 
     /// Opens what `path` leads to if that needs neither a disk nor a network; any error means that it may.
@@ -183,7 +194,11 @@ impl Root {
         let place = self.parent(path)?;
         match readlinkat(&*place.directory, &place.name, Vec::new()) {
             Err(Errno::INVAL | Errno::NOENT) => Ok(place),
-            Ok(_) => self.walk(path.relative(), Last::Follow),
+            Ok(_) => {
+                let place = self.walk(path.relative(), Last::Follow)?;
+                self.shown(&*place.directory)?;
+                Ok(place)
+            }
             Err(error) => Err(error.into()),
         }
     }
