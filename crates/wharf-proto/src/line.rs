@@ -17,8 +17,9 @@ use crate::ascii::position;
 
 /// Cuts a stream of bytes into lines.
 ///
-/// Only CRLF ends a line; a CR or LF alone is part of it. Telnet commands are taken out (RFC 854). A line that is
-/// too long is reported once and passed over up to its end. The decoder holds no memory while nothing is buffered.
+/// Only CRLF ends a line; a CR or LF alone is part of it. Telnet commands (RFC 854) are taken out up to the first blank.
+/// A line that is too long is reported once and passed over up to its end. The decoder holds no memory while nothing is
+/// buffered.
 #[derive(Clone, Debug)]
 pub struct LineDecoder {
     limit: usize,
@@ -30,6 +31,10 @@ pub struct LineDecoder {
     /// A line that is too long has been reported and has not ended yet.
     discarding: bool,
     telnet: Telnet,
+    /// Whether a blank has come in the line that `told` is in.
+    in_argument: bool,
+    /// Up to where `buffer` has been looked at for that.
+    told: usize,
 }
 
 /// Where a Telnet command was left at the end of the bytes so far.
@@ -79,7 +84,16 @@ impl Default for LineDecoder {
 impl LineDecoder {
     /// A decoder of lines up to `limit` bytes long, their CRLF not counted.
     pub fn new(limit: usize) -> Self {
-        Self { limit, buffer: Vec::new(), start: 0, searched: 0, discarding: false, telnet: Telnet::Data }
+        Self {
+            limit,
+            buffer: Vec::new(),
+            start: 0,
+            searched: 0,
+            discarding: false,
+            telnet: Telnet::Data,
+            in_argument: false,
+            told: 0,
+        }
     }
 
     /// Takes bytes that arrived.
@@ -129,26 +143,43 @@ impl LineDecoder {
     /// One byte on its way through the Telnet commands. An IAC before a byte that is no command is data, and so is
     /// the byte: clients send file names in Latin-1, and urgent data may lose its middle.
     ///
-    /// Nothing takes the end of a line with it. A parameter (SB) belongs to an option that both sides agreed on
-    /// (RFC 855), and no option is: whoever sends those bytes means a name.
+    /// For the sake of such names nothing but a doubled IAC has a meaning behind the first blank: signals come before a
+    /// verb. Nor does anything take the end of a line with it. A parameter (SB) belongs to an option that both sides
+    /// agreed on (RFC 855), and no option is.
     fn push_telnet(&mut self, byte: u8) {
         self.telnet = match (self.telnet, byte) {
             (Telnet::Data, IAC) => Telnet::Command,
-            (Telnet::Command, WILL..=DONT) => Telnet::Negotiation(byte),
-            (Telnet::Command, ..SE | SB) => {
-                self.buffer.extend_from_slice(&[IAC, byte]);
-                Telnet::Data
-            }
-            (Telnet::Negotiation(command), CR) => {
-                self.buffer.extend_from_slice(&[IAC, command, CR]);
-                Telnet::Data
-            }
-            (Telnet::Command, SE..IAC) | (Telnet::Negotiation(_), _) => Telnet::Data,
             (Telnet::Command, IAC) | (Telnet::Data, _) => {
                 self.buffer.push(byte);
                 Telnet::Data
             }
+            (Telnet::Command, ..SE | SB) => self.push_data(&[IAC, byte]),
+            (Telnet::Command, _) if self.is_in_argument() => self.push_data(&[IAC, byte]),
+            (Telnet::Command, WILL..=DONT) => Telnet::Negotiation(byte),
+            (Telnet::Command, _) => Telnet::Data,
+            (Telnet::Negotiation(command), CR) => self.push_data(&[IAC, command, CR]),
+            (Telnet::Negotiation(_), _) => Telnet::Data,
         };
+    }
+
+    fn push_data(&mut self, bytes: &[u8]) -> Telnet {
+        self.buffer.extend_from_slice(bytes);
+        Telnet::Data
+    }
+
+    /// Whether what comes next belongs to an argument. Looks at each byte once.
+    fn is_in_argument(&mut self) -> bool {
+        for at in self.told..self.buffer.len() {
+            match self.buffer.get(at) {
+                Some(b' ') => self.in_argument = true,
+                Some(b'\n') if self.buffer.get(..at).is_some_and(|before| before.ends_with(b"\r")) => {
+                    self.in_argument = false;
+                }
+                _ => {}
+            }
+        }
+        self.told = self.buffer.len();
+        self.in_argument
     }
 
     /// Where the next line ends: the position of its CR.
@@ -177,6 +208,7 @@ impl LineDecoder {
         line.drain(..self.start);
         self.start = 0;
         self.searched = 0;
+        (self.in_argument, self.told) = (false, 0);
         line
     }
 
@@ -191,12 +223,18 @@ impl LineDecoder {
         self.buffer = if ends_with_cr { vec![b'\r'] } else { Vec::new() };
         self.start = 0;
         self.searched = self.buffer.len();
+        (self.in_argument, self.told) = (false, 0);
         (!std::mem::replace(&mut self.discarding, true)).then_some(LineError::TooLong)
     }
 
     fn drop_consumed(&mut self) {
         self.buffer.drain(..self.start);
         self.searched -= self.start;
+        match self.told.checked_sub(self.start) {
+            Some(told) => self.told = told,
+            // The lines that were looked at are gone.
+            None => (self.in_argument, self.told) = (false, 0),
+        }
         self.start = 0;
     }
 }
@@ -241,6 +279,12 @@ mod tests {
             (b"\xf4\xff\xf2ABOR\r\n", vec![Some(b"\xf4ABOR")]),
             (b"\xff\xfd\x06NOOP\r\n", vec![Some(b"NOOP")]),
             (b"RETR \xff\xfa.txt\r\nPWD\r\n", vec![Some(b"RETR \xff\xfa.txt"), Some(b"PWD")]),
+            (
+                b"RETR \xff\xfe\xff\xf4x\r\nP\xff\xf4WD\r\n",
+                vec![Some(b"RETR \xff\xfe\xff\xf4x"), Some(b"PWD")],
+            ),
+            (b"A \r\n\xff\xf4A \xff\xf4\xff\xff\r\n", vec![Some(b"A "), Some(b"A \xff\xf4\xff")]),
+            (b"QUI\xff\xfe\r\nPWD\r\n", vec![Some(b"QUI\xff\xfe"), Some(b"PWD")]),
             (b"RETR \xff\xfe\r\nPWD\r\n", vec![Some(b"RETR \xff\xfe"), Some(b"PWD")]),
             (b"a\xff\xffb\r\n", vec![Some(b"a\xffb")]),
             (b"a\xffb\xff\r\n", vec![Some(b"a\xffb\xff")]),
@@ -276,6 +320,7 @@ mod tests {
     fn stream() -> impl Strategy<Value = Vec<u8>> {
         let byte = prop_oneof![
             4 => Just(b'a'),
+            1 => Just(b' '),
             2 => Just(b'\r'),
             2 => Just(b'\n'),
             1 => prop::sample::select(vec![IAC, SB, SE, WILL, DONT, 0xf4]),

@@ -133,6 +133,14 @@ pub(crate) const CASES: &[Case] = &[
         assert_eq!(names.len(), 1);
         assert_eq!(names[0].file_name().as_encoded_bytes(), b"\xff");
     }),
+    Case::new("Telnet commands in a name belong to it", |server| {
+        let mut client = Client::login(server);
+        for name in [b"\xff\xfe".as_slice(), b"a\xff\xf4b", b"\xff\xfax"] {
+            client.ask([b"MKD ", name].concat(), "257*");
+            assert_eq!(client.download("NLST"), [name, b"\r\n"].concat());
+            client.ask([b"RMD ", name].concat(), "250*");
+        }
+    }),
     Case::new("what was said before the client half-closed is answered", |server| {
         let mut client = Client::connect(server);
         client.send_raw(b"NOOP\r\nSYST\r\nNOO");
