@@ -69,11 +69,16 @@ impl Reader {
         self.offset += count as u64;
     }
 
-    /// Whether all came that the file held when it was handed over. Files that are made while they are read (`/proc`)
-    /// hold nothing before.
+    /// How long the file was when it was handed over.
     #[cfg(target_os = "linux")]
-    pub(super) fn is_at_end(&self) -> bool {
-        self.length > 0 && self.offset == self.length
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// How much of that has not come yet.
+    #[cfg(target_os = "linux")]
+    pub(super) fn left(&self) -> u64 {
+        self.length.saturating_sub(self.offset)
     }
 
     /// Whether less came than the file held when it was handed over: somebody has cut it meanwhile.

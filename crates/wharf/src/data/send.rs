@@ -106,13 +106,19 @@ async fn by_kernel(stream: &mut PlainStream, reader: &mut Reader, watch: &mut Wa
 async fn send_small(stream: &mut PlainStream, reader: &mut Reader, watch: &mut Watch) -> Result<bool, Cause> {
     use super::kernel::send_more;
 
+    if reader.left() > SMALL as u64 {
+        return Ok(false);
+    }
     let mut buffer = Buffer::take();
     loop {
         buffer.clear();
         let most = watch.piece(SMALL);
         buffer = watch.wait(reader.fill(buffer, most)).await?.map_err(failed)?;
-        if buffer.is_empty() || buffer.len() == most {
-            return Ok(buffer.is_empty());
+        if buffer.is_empty() {
+            return Ok(true);
+        }
+        if buffer.len() == most && reader.left() != most as u64 {
+            return Ok(false);
         }
         reader.advance(buffer.len());
         let mut rest = buffer.as_ref();
@@ -129,7 +135,8 @@ async fn send_small(stream: &mut PlainStream, reader: &mut Reader, watch: &mut W
                 Err(error) => return Err(broken(error)),
             }
         }
-        if reader.is_at_end() {
+        // Files that are made while they are read (`/proc`) have no length: they are read to their end.
+        if reader.length() > 0 && reader.left() == 0 {
             return Ok(true);
         }
     }
