@@ -1,9 +1,9 @@
 //! Opening the ports, before anything else can fail and while the process may still have the rights for it.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{TcpListener, ToSocketAddrs};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use wharf::Server;
 
 use crate::config::{ListenAddress, reason};
 use crate::failure::Failure;
@@ -11,9 +11,6 @@ use crate::output;
 
 /// The port that FTP has, and the one that is taken in its place.
 const PORTS: [u16; 2] = [21, 2121];
-
-/// How many clients may wait to be accepted.
-const BACKLOG: i32 = 1024;
 
 /// Listens on an address; without a port on 21, or on 2121 with a line on standard error that says why.
 ///
@@ -35,27 +32,12 @@ pub(crate) fn open(address: &ListenAddress) -> Result<TcpListener, Failure> {
 fn open_at(host: &str, port: u16) -> io::Result<TcpListener> {
     let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
     for address in (host, port).to_socket_addrs()? {
-        match bind(address) {
+        match Server::open_socket(address) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
         }
     }
     Err(last)
-}
-
-/// Binds an address; `[::]` takes IPv4 too.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    // Elsewhere than on Unix this option would let two programs share the port.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 fn failure(host: &str, port: u16, error: &io::Error) -> Failure {

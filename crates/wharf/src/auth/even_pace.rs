@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::password::in_turn;
+use super::{AuthError, User};
+
 /// Refusals are answered at whole multiples of this.
 const STEP: Duration = Duration::from_millis(250);
 
@@ -19,8 +22,22 @@ pub(super) struct EvenPace {
 }
 
 impl EvenPace {
+    /// Has a login checked off the worker, a few at a time, and holds its refusal back.
+    pub(super) async fn check(
+        &self,
+        check: impl FnOnce() -> Result<User, AuthError> + Send + 'static,
+    ) -> Result<User, AuthError> {
+        let since = Instant::now();
+        let checked = in_turn(check).await;
+        let outcome = checked.unwrap_or_else(|| Err(AuthError::Unavailable("the check failed".into())));
+        if outcome.is_err() {
+            self.hold_back(since).await;
+        }
+        outcome
+    }
+
     /// Waits until a refusal of a login that came at `since` tells nothing by its time.
-    pub(super) async fn hold_back(&self, since: Instant) {
+    async fn hold_back(&self, since: Instant) {
         let needed = steps(since.elapsed());
         let steps = self.steps.fetch_max(needed, Ordering::Relaxed).max(needed);
         sleep_until(since + STEP * steps).await;

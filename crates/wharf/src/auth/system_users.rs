@@ -10,7 +10,7 @@ use wharf_proto::Letters;
 use wharf_sys::Identity;
 
 use super::virtual_user::{ANONYMOUS, warn_if_writable};
-use super::{User, UserOverride};
+use super::{AuthError, User, UserOverride};
 
 /// Why users of the system cannot be set up.
 #[derive(Debug)]
@@ -54,6 +54,45 @@ pub(super) struct Options {
     pub(super) quit_message: Option<Arc<str>>,
     pub(super) overrides: Vec<UserOverride>,
 }
+
+/// The methods by which both builders set [`Options`], for users of the `$system`.
+macro_rules! common_options {
+    ($system:literal) => {
+        /// Nobody but these may log in.
+        pub fn allowed_users(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+            self.options.allowed_users = names.into_iter().map(Into::into).collect();
+            self
+        }
+
+        /// Everybody but these may log in.
+        pub fn rejected_users(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+            self.options.rejected_users = names.into_iter().map(Into::into).collect();
+            self
+        }
+
+        #[doc = concat!("What all users may do, on top of what ", $system, " lets them. Everything, if nothing else is said.")]
+        #[doc(alias = "global_perm")]
+        pub fn permissions(mut self, letters: Letters) -> Self {
+            self.options.permissions = letters;
+            self
+        }
+
+        /// The text of the 230.
+        #[doc(alias = "msg_login")]
+        pub fn login_message(mut self, text: impl Into<Arc<str>>) -> Self {
+            self.options.login_message = Some(text.into());
+            self
+        }
+
+        /// The text of the 221.
+        #[doc(alias = "msg_quit")]
+        pub fn quit_message(mut self, text: impl Into<Arc<str>>) -> Self {
+            self.options.quit_message = Some(text.into());
+            self
+        }
+    };
+}
+pub(super) use common_options;
 
 /// What the system knows about accounts.
 pub(super) trait Accounts {
@@ -269,6 +308,16 @@ impl std::error::Error for SystemUsersError {
             _ => None,
         }
     }
+}
+
+/// The system cannot tell.
+pub(super) fn unavailable(error: io::Error) -> AuthError {
+    AuthError::Unavailable(error.into())
+}
+
+/// The user is kept out for a reason that only the log is told.
+pub(super) fn not_allowed(name: &str, reason: impl fmt::Display) -> AuthError {
+    AuthError::NotAllowed(format!("{name}: {reason}").into())
 }
 
 #[cfg(test)]

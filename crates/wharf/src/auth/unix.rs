@@ -9,15 +9,13 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use wharf_proto::Secret;
 use wharf_sys::users::{self, Account};
 
 pub use self::builder::UnixUsersBuilder;
 use self::passwords::Passwords;
 use super::even_pace::EvenPace;
-use super::password::in_turn;
-use super::system_users::{Accounts, Found, Policy, Power, Shell};
+use super::system_users::{Accounts, Found, Policy, Power, Shell, not_allowed, unavailable};
 use super::virtual_user::ANONYMOUS;
 use super::{AuthError, Authorizer, Login, User};
 
@@ -70,15 +68,9 @@ impl UnixUsers {
 
 impl Authorizer for UnixUsers {
     async fn authenticate(&self, login: Login<'_>) -> Result<User, AuthError> {
-        let since = Instant::now();
         let (users, name, password) = (self.clone(), login.user.to_owned(), login.password.clone());
         let peer = login.peer.ip();
-        let checked = in_turn(move || users.0.check(&name, &password, peer)).await;
-        let outcome = checked.unwrap_or_else(|| Err(AuthError::Unavailable("the check failed".into())));
-        if outcome.is_err() {
-            self.0.pace.hold_back(since).await;
-        }
-        outcome
+        self.0.pace.check(move || users.0.check(&name, &password, peer)).await
     }
 }
 
@@ -147,14 +139,6 @@ fn exact_account(name: &str) -> io::Result<Option<Account>> {
 
 fn account_of(name: &str) -> Result<Option<Account>, AuthError> {
     exact_account(name).map_err(unavailable)
-}
-
-fn unavailable(error: io::Error) -> AuthError {
-    AuthError::Unavailable(error.into())
-}
-
-fn not_allowed(name: &str, reason: impl fmt::Display) -> AuthError {
-    AuthError::NotAllowed(format!("{name}: {reason}").into())
 }
 
 impl fmt::Debug for UnixUsers {

@@ -5,14 +5,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use wharf_proto::{Letters, Secret};
 use wharf_sys::Identity;
 use wharf_sys::windows::{self, LogonErrorKind, SystemLogon, WindowsAccount};
 
 use super::even_pace::EvenPace;
-use super::password::in_turn;
-use super::system_users::{Accounts, Found, Options, Policy, Power, Shell};
+use super::system_users::{
+    Accounts, Found, Options, Policy, Power, Shell, common_options, not_allowed, unavailable,
+};
 use super::virtual_user::ANONYMOUS;
 use super::{AuthError, Authorizer, Login, SystemUsersError, User, UserOverride};
 
@@ -61,44 +61,13 @@ impl WindowsUsers {
 }
 
 impl WindowsUsersBuilder {
-    /// Nobody but these may log in.
-    pub fn allowed_users(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.options.allowed_users = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Everybody but these may log in.
-    pub fn rejected_users(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.options.rejected_users = names.into_iter().map(Into::into).collect();
-        self
-    }
+    common_options!("Windows");
 
     /// The account that `anonymous` works as, and its password; looking and fetching only (`elr`) unless an override of
     /// `anonymous` says more.
     pub fn anonymous_user(mut self, name: impl Into<String>, password: impl Into<Vec<u8>>) -> Self {
         self.options.anonymous_user = Some(name.into());
         self.anonymous_password = Some(Secret::new(password));
-        self
-    }
-
-    /// What all users may do, on top of what Windows lets them. Everything, if nothing else is said.
-    #[doc(alias = "global_perm")]
-    pub fn permissions(mut self, letters: Letters) -> Self {
-        self.options.permissions = letters;
-        self
-    }
-
-    /// The text of the 230.
-    #[doc(alias = "msg_login")]
-    pub fn login_message(mut self, text: impl Into<Arc<str>>) -> Self {
-        self.options.login_message = Some(text.into());
-        self
-    }
-
-    /// The text of the 221.
-    #[doc(alias = "msg_quit")]
-    pub fn quit_message(mut self, text: impl Into<Arc<str>>) -> Self {
-        self.options.quit_message = Some(text.into());
         self
     }
 
@@ -131,14 +100,8 @@ impl WindowsUsersBuilder {
 
 impl Authorizer for WindowsUsers {
     async fn authenticate(&self, login: Login<'_>) -> Result<User, AuthError> {
-        let since = Instant::now();
         let (users, name, password) = (self.clone(), login.user.to_owned(), login.password.clone());
-        let checked = in_turn(move || users.0.check(&name, &password)).await;
-        let outcome = checked.unwrap_or_else(|| Err(AuthError::Unavailable("the check failed".into())));
-        if outcome.is_err() {
-            self.0.pace.hold_back(since).await;
-        }
-        outcome
+        self.0.pace.check(move || users.0.check(&name, &password)).await
     }
 }
 
@@ -195,14 +158,6 @@ fn log_on(name: &str, password: &Secret) -> Result<Identity, AuthError> {
         LogonErrorKind::Other => AuthError::Unavailable(error.into()),
         _ => AuthError::NotAllowed(error.into()),
     })
-}
-
-fn unavailable(error: io::Error) -> AuthError {
-    AuthError::Unavailable(error.into())
-}
-
-fn not_allowed(name: &str, reason: impl fmt::Display) -> AuthError {
-    AuthError::NotAllowed(format!("{name}: {reason}").into())
 }
 
 impl fmt::Debug for WindowsUsers {

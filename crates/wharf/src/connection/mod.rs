@@ -317,7 +317,7 @@ impl Connection {
             upgraded = Box::pin(self.control.upgrade(&tls, patience)) => upgraded,
         };
         let certificate = upgraded.map_err(|error| {
-            self.shared.log.control_handshake_failed(&self.info, &error);
+            self.shared.log.handshake_failed(&self.info, "control", &error);
             Lost
         })?;
         self.tls = Some(tls);

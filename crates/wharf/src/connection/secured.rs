@@ -56,7 +56,7 @@ async fn shake_hands(
     let patience = if timeout.is_zero() { LONGEST_HANDSHAKE } else { timeout };
     let secured = async { tls.accept_data(stream.into_socket()?, ticket, patience).await };
     let secured = secured.await.map_err(|error| {
-        log.data_handshake_failed(&info, &error);
+        log.handshake_failed(&info, "data", &error);
         let late = error.kind() == std::io::ErrorKind::TimedOut;
         if late { Cause::Timeout } else { Cause::TlsHandshake }
     })?;

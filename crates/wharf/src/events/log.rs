@@ -193,29 +193,21 @@ impl TracingLog {
         record!(Level::WARN, "wharf::session", session, "closed: {why}");
     }
 
-    /// The TLS handshake of a control connection failed.
+    /// The TLS handshake of this connection, control or data, failed.
     #[cfg(feature = "tls")]
-    pub(crate) fn control_handshake_failed(&self, session: &SessionInfo, error: &std::io::Error) {
+    pub(crate) fn handshake_failed(
+        &self,
+        session: &SessionInfo,
+        connection: &'static str,
+        error: &std::io::Error,
+    ) {
         let error = error.to_string();
         let error = Escaped(error.as_bytes());
         record!(
             Level::INFO,
             "wharf::session",
             session,
-            "TLS handshake failed on the control connection: {error}"
-        );
-    }
-
-    /// The TLS handshake of a data connection failed.
-    #[cfg(feature = "tls")]
-    pub(crate) fn data_handshake_failed(&self, session: &SessionInfo, error: &std::io::Error) {
-        let error = error.to_string();
-        let error = Escaped(error.as_bytes());
-        record!(
-            Level::INFO,
-            "wharf::session",
-            session,
-            "TLS handshake failed on the data connection: {error}"
+            "TLS handshake failed on the {connection} connection: {error}"
         );
     }
 

@@ -17,6 +17,14 @@ const BACKLOG: i32 = 1024;
 /// # Errors
 /// What the operating system says; the address family missing, the port being in use or privileged.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::from_std(open(address)?)
+}
+
+/// The same, where no runtime is at work yet.
+///
+/// # Errors
+/// See [`listen`].
+pub(crate) fn open(address: SocketAddr) -> io::Result<StdListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -26,7 +34,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(StdListener::from(socket))
+    Ok(socket.into())
 }
 
 /// Sets up a control connection, or a listener for all those that it will accept where the system passes options on.

@@ -178,7 +178,7 @@ impl ServerBuilder {
         Ok(self)
     }
 
-    /// Listens on a socket that was opened elsewhere, by a service manager say.
+    /// Listens on a socket that was opened elsewhere, by a service manager or [`Server::open_socket`] say.
     ///
     /// # Errors
     /// When the system refuses to use it that way.

@@ -58,6 +58,15 @@ impl Server {
         ServerBuilder::new(authorizer)
     }
 
+    /// Opens a socket as [`bind`](ServerBuilder::bind) does, for [`listen_on`](ServerBuilder::listen_on): where no runtime
+    /// is at work yet, because the process gives up rights before it starts threads, say.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn open_socket(address: SocketAddr) -> std::io::Result<std::net::TcpListener> {
+        crate::net::open(address)
+    }
+
     /// The address of the first listener, with the port that the system chose where 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.listeners

@@ -8,7 +8,7 @@ use wharf_proto::Letters;
 use wharf_sys::Identity;
 use wharf_sys::pam::Service;
 
-use super::super::system_users::Options;
+use super::super::system_users::{Options, common_options};
 use super::super::{SystemUsersError, UserOverride};
 use super::passwords::Passwords;
 use super::{EvenPace, Inner, SystemAccounts, UnixUsers};
@@ -38,17 +38,7 @@ impl Default for UnixUsersBuilder {
 }
 
 impl UnixUsersBuilder {
-    /// Nobody but these may log in.
-    pub fn allowed_users(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.options.allowed_users = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Everybody but these may log in.
-    pub fn rejected_users(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.options.rejected_users = names.into_iter().map(Into::into).collect();
-        self
-    }
+    common_options!("the system");
 
     /// Whether users need a login shell that `/etc/shells` lists. They do, if nothing else is said.
     pub fn require_valid_shell(mut self, required: bool) -> Self {
@@ -61,27 +51,6 @@ impl UnixUsersBuilder {
     /// of `anonymous` says more.
     pub fn anonymous_user(mut self, name: impl Into<String>) -> Self {
         self.options.anonymous_user = Some(name.into());
-        self
-    }
-
-    /// What all users may do, on top of what the system lets them. Everything, if nothing else is said.
-    #[doc(alias = "global_perm")]
-    pub fn permissions(mut self, letters: Letters) -> Self {
-        self.options.permissions = letters;
-        self
-    }
-
-    /// The text of the 230.
-    #[doc(alias = "msg_login")]
-    pub fn login_message(mut self, text: impl Into<Arc<str>>) -> Self {
-        self.options.login_message = Some(text.into());
-        self
-    }
-
-    /// The text of the 221.
-    #[doc(alias = "msg_quit")]
-    pub fn quit_message(mut self, text: impl Into<Arc<str>>) -> Self {
-        self.options.quit_message = Some(text.into());
         self
     }
 

@@ -13,11 +13,10 @@ use rustix::io::Errno;
 use wharf_sys::Identity;
 
 use super::super::{Detail, FileKind, FsErrorKind, FsResult, Metadata, Source, Span, Timestamp, WriteMode};
-use super::listing::Found;
 use super::resolve::{Place, Root};
 use super::sweep::sweep_directory;
 use super::upload::{Upload, Uploading};
-use super::{Lookup, creatable, names, visible};
+use super::{Found, Lookup, creatable, names, visible};
 use crate::{Uploads, VPath};
 
 /// How many bytes are freed at once without a hop.

@@ -21,7 +21,7 @@ use super::super::{Detail, Entry, FileKind, FsError, FsErrorKind, FsResult, Meta
 use super::linux::{from_root, from_statx, metadata_of_handle};
 use super::owners::name_owners;
 use super::resolve::Root;
-use super::{Lookup, names};
+use super::{Found, Lookup, names};
 use crate::VPath;
 
 /// Directories of no more names are sorted.
@@ -35,15 +35,6 @@ const BATCH: usize = 1_024;
 
 /// What is read from a directory at once, in bytes: some thousand names.
 const BUFFER: usize = 32 << 10;
-
-/// What a path that is to be listed names.
-#[derive(Debug)]
-pub(in super::super) enum Found {
-    /// A directory, and its first entries.
-    Directory(Vec<Entry>, Listing),
-    /// Something else.
-    Single(Entry),
-}
 
 /// A directory that is being listed.
 #[derive(Debug)]

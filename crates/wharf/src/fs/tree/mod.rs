@@ -21,18 +21,27 @@ mod sweep;
 #[cfg(target_os = "linux")]
 mod upload;
 
-use super::{FsErrorKind, FsResult, VPath};
+use super::{Entry, FsErrorKind, FsResult, VPath};
 
 #[cfg(target_os = "linux")]
 pub(super) use self::linux::Tree;
 #[cfg(target_os = "linux")]
-pub(super) use self::listing::{Found, Listing};
+pub(super) use self::listing::Listing;
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::portable::{Found, Listing, Tree, Upload, sweep};
+pub(super) use self::portable::{Listing, Tree, Upload, sweep};
 #[cfg(target_os = "linux")]
 pub(super) use self::sweep::sweep;
 #[cfg(target_os = "linux")]
 pub(super) use self::upload::Upload;
+
+/// What a path that is to be listed names.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A directory, and its first entries.
+    Directory(Vec<Entry>, Listing),
+    /// Something else.
+    Single(Entry),
+}
 
 /// How long an operation may take to find a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

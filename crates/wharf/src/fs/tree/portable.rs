@@ -16,7 +16,7 @@ use wharf_sys::Identity;
 use super::super::{
     Detail, Ending, Entry, FileKind, FsErrorKind, FsResult, Metadata, Source, Span, Timestamp, WriteMode,
 };
-use super::{Lookup, creatable, names, visible};
+use super::{Found, Lookup, creatable, names, visible};
 use crate::config::{Incomplete, Publish};
 use crate::{Uploads, VPath};
 
@@ -34,15 +34,6 @@ const SORTED: usize = 1_000;
 pub(in super::super) struct Tree {
     /// Without links in it.
     root: PathBuf,
-}
-
-/// What a path that is to be listed names.
-#[derive(Debug)]
-pub(in super::super) enum Found {
-    /// A directory, and its first entries.
-    Directory(Vec<Entry>, Listing),
-    /// Something else.
-    Single(Entry),
 }
 
 /// A directory that is being listed.
