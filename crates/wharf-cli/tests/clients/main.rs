@@ -8,29 +8,43 @@
 
 #![cfg(test)]
 
+#[cfg(target_os = "linux")]
 mod bench;
+#[cfg(target_os = "linux")]
 mod job;
+#[cfg(target_os = "linux")]
 mod quirks;
+#[cfg(target_os = "linux")]
 mod scenarios;
+#[cfg(target_os = "linux")]
 mod tools;
+#[cfg(target_os = "linux")]
 mod tree;
 
+#[cfg(target_os = "linux")]
 #[path = "../support/certificate.rs"]
 mod certificate;
+#[cfg(target_os = "linux")]
 #[path = "../support/row.rs"]
 mod row;
+#[cfg(target_os = "linux")]
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "the other test binary looks closer at the program")]
 mod server;
+#[cfg(target_os = "linux")]
 #[path = "../support/transcript.rs"]
 mod transcript;
 
+#[cfg(target_os = "linux")]
 use std::env;
 
+#[cfg(target_os = "linux")]
 use libtest_mimic::Arguments;
 
+#[cfg(target_os = "linux")]
 use crate::row::{Row, Verdict};
 
+#[cfg(target_os = "linux")]
 fn main() {
     let mut arguments = Arguments::from_args();
     if server::Server::elsewhere(bench::PREFIX).is_some() {
@@ -47,8 +61,18 @@ fn main() {
     libtest_mimic::run(&arguments, trials).exit();
 }
 
+#[cfg(target_os = "linux")]
 /// What is left of the matrix when nobody wants it: a row that says so.
 fn nothing() -> Row {
     let skipped = || Verdict::Skipped("left out on request".to_owned());
     Row { name: "all clients".to_owned(), gap: None, check: Box::new(skipped) }
+}
+
+#[cfg(not(target_os = "linux"))]
+#[path = "../support/not_here.rs"]
+mod not_here;
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    not_here::report("clients");
 }

@@ -54,4 +54,10 @@ fn main() {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn main() {}
+#[path = "../support/not_here.rs"]
+mod not_here;
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    not_here::report("system");
+}
