@@ -80,9 +80,9 @@ impl Pace {
     }
 }
 
-/// How many bytes may move before other tasks, and the commands of this session, get a turn: about a millisecond's
-/// worth where nothing else holds the bytes up.
-const TURN: usize = 4 * 1024 * 1024;
+/// How many bytes may move before other tasks, and the commands of this session, get a turn: a fraction of a
+/// millisecond's worth where nothing else holds the bytes up.
+const TURN: usize = 1024 * 1024;
 
 /// Stands over every wait of a transfer: the one place that knows of ABOR, of stalls and of pacing.
 #[derive(Debug)]
