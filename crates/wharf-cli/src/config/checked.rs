@@ -8,7 +8,7 @@ use wharf::{Incomplete, MasqueradeAddress, Publish, Settings};
 
 use super::accounts::{Accounts, accounts};
 use super::file;
-use super::flags::{self, readable};
+use super::flags::{self, no_directory, readable};
 use super::notation::{ListenAddress, Network, Notation, Several, Written};
 use super::raw::{self, ClientCertificates, CloseNotify, LogFormat, Sandbox, SessionReuse};
 use crate::args::Flags;
@@ -118,9 +118,7 @@ impl Config {
 
 /// Logs are opened late, and not by `wharf check`, so what is in their way is looked for now.
 fn can_be_a_file(setting: &str, path: &Path) -> Result<(), Failure> {
-    if path.is_dir() {
-        return Err(Failure::usage(format!("{setting}: {}: is a directory", path.display())));
-    }
+    no_directory(setting, path)?;
     match path.parent() {
         Some(directory) if !directory.as_os_str().is_empty() && !directory.is_dir() => {
             Err(Failure::usage(format!("{setting}: {}: no such directory", directory.display())))

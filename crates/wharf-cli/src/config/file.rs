@@ -1,10 +1,12 @@
 //! Reading the configuration file, and saying in one line what is wrong with it and where.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::flags::no_directory;
 use super::nearest::{nearest, nearest_path};
 use super::raw;
 use crate::failure::Failure;
@@ -33,6 +35,7 @@ const TABLES: &[(&str, &str)] = &[
 /// # Errors
 /// When it cannot be read, is not TOML, or holds an unknown key or a value of the wrong kind.
 pub(crate) fn load(path: &Path) -> Result<raw::File, Failure> {
+    no_directory("--config", path)?;
     let text = fs::read_to_string(path).map_err(|error| unreadable("--config", path, &error))?;
     let mut file = parse(&text).map_err(|wrong| {
         let place = wrong.line.map_or_else(String::new, |line| format!("{line}:"));
@@ -45,17 +48,35 @@ pub(crate) fn load(path: &Path) -> Result<raw::File, Failure> {
 /// Says why a file or directory that `setting` names cannot be used.
 pub(crate) fn unreadable(setting: &str, path: &Path, error: &std::io::Error) -> Failure {
     let meant = nearest_path(path)
-        .filter(|_| error.kind() == std::io::ErrorKind::NotFound)
+        .filter(|_| error.kind() == ErrorKind::NotFound)
         .map_or_else(String::new, |meant| format!("; did you mean {}?", meant.display()));
     Failure::usage(format!("{setting}: {}: {}{meant}", path.display(), reason(error)))
 }
 
 /// What went wrong, in the words of the system but without its number.
 pub(crate) fn reason(error: &std::io::Error) -> String {
+    if let Some(words) =
+        error.raw_os_error().filter(|_| cfg!(windows)).and_then(|_| in_our_words(error.kind()))
+    {
+        return words.to_owned();
+    }
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+/// Windows says some of it at length, in the language of the user and with a full stop.
+fn in_our_words(kind: ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        ErrorKind::NotFound => "no such file or directory",
+        ErrorKind::AlreadyExists => "file exists",
+        ErrorKind::PermissionDenied => "permission denied",
+        ErrorKind::NotADirectory => "not a directory",
+        ErrorKind::AddrInUse => "address already in use",
+        ErrorKind::AddrNotAvailable => "cannot assign requested address",
+        _ => return None,
+    })
 }
 
 /// What is wrong with the text of a file.

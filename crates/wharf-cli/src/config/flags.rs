@@ -187,13 +187,19 @@ fn password(flags: &Flags) -> Result<Option<Secret>, Failure> {
 /// # Errors
 /// When it cannot: the failure names the `setting` that asks for it.
 pub(crate) fn readable(setting: &str, path: &Path) -> Result<PathBuf, Failure> {
-    let is_directory = fs::File::open(path)
-        .and_then(|file| file.metadata())
-        .map_err(|error| unreadable(setting, path, &error))?
-        .is_dir();
-    match is_directory {
+    no_directory(setting, path)?;
+    fs::File::open(path).map_err(|error| unreadable(setting, path, &error))?;
+    Ok(path.to_owned())
+}
+
+/// Refuses a directory where a file is meant. Not every system says so itself when it is opened.
+///
+/// # Errors
+/// When it is one: the failure names the `setting` that asks for a file.
+pub(crate) fn no_directory(setting: &str, path: &Path) -> Result<(), Failure> {
+    match path.is_dir() {
         true => Err(Failure::usage(format!("{setting}: {}: is a directory", path.display()))),
-        false => Ok(path.to_owned()),
+        false => Ok(()),
     }
 }
 
@@ -203,6 +209,9 @@ pub(crate) fn readable(setting: &str, path: &Path) -> Result<PathBuf, Failure> {
 /// When it cannot: the failure names the `setting` that asks for it.
 pub(crate) fn directory_of(setting: &str, path: &Path) -> Result<PathBuf, Failure> {
     let found = fs::canonicalize(path).map_err(|error| unreadable(setting, path, &error))?;
+    if !found.is_dir() {
+        return Err(Failure::usage(format!("{setting}: {}: not a directory", path.display())));
+    }
     fs::read_dir(&found).map_err(|error| unreadable(setting, path, &error))?;
     Ok(found)
 }

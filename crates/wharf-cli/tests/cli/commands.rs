@@ -48,7 +48,9 @@ fn a_certificate_is_made_once() {
             wharf(dir.path(), ["self-signed", "--out", "tls", "localhost", "127.0.0.1"]).output().unwrap(),
         )
     };
-    assert_eq!(make(), ("tls/cert.pem\ntls/key.pem\n".into(), String::new(), Some(0)));
+    let separator = std::path::MAIN_SEPARATOR;
+    let made = format!("tls{separator}cert.pem\ntls{separator}key.pem\n");
+    assert_eq!(make(), (made, String::new(), Some(0)));
     let text = |name| std::fs::read_to_string(dir.path().join("tls").join(name)).unwrap();
     assert!(text("cert.pem").starts_with("-----BEGIN CERTIFICATE-----"));
     assert!(text("key.pem").starts_with("-----BEGIN PRIVATE KEY-----"));
@@ -58,7 +60,8 @@ fn a_certificate_is_made_once() {
         let mode = std::fs::metadata(dir.path().join("tls/key.pem")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-    assert_eq!(make(), (String::new(), "wharf: tls/key.pem: file exists\n".into(), Some(2)));
+    let expected = format!("wharf: tls{separator}key.pem: file exists\n");
+    assert_eq!(make(), (String::new(), expected, Some(2)));
 }
 
 #[test]

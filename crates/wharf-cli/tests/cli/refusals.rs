@@ -196,11 +196,15 @@ fn files() {
         ),
         ("[auth]\nkind = \"windows\"", "auth.kind = \"windows\" works on Windows only"),
     ] {
+        if !cfg!(target_os = "linux") && (text.starts_with("run_as") || text.starts_with("[auth]")) {
+            continue; // there is a word of its own for each of them where it cannot work
+        }
         println!("{text}");
         let file = dir.path().join("wharf.toml");
         fs::write(&file, text).unwrap();
         let fill = |line: &str| {
-            line.replace("{file}", file.to_str().unwrap()).replace("{dir}", dir.path().to_str().unwrap())
+            let place = format!("{}{}", dir.path().display(), std::path::MAIN_SEPARATOR);
+            line.replace("{file}", file.to_str().unwrap()).replace("{dir}/", &place)
         };
         let mut command = wharf(dir.path(), ["check", "--config"]);
         command.arg(&file);
