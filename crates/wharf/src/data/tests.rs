@@ -291,6 +291,7 @@ async fn a_file_that_cannot_be_published_is_no_complete_upload() {
     aborted(&end, Cause::File(FsErrorKind::QuotaExceeded));
 }
 
+#[cfg_attr(windows, ignore = "Wine, which runs these tests, closes such a socket in order")]
 #[tokio::test]
 async fn an_upload_that_is_reset_is_aborted_and_keeps_what_came() {
     for size in [10, 2 << 20] {

@@ -75,6 +75,8 @@ mod tests {
         std::fs::rename(&home, directory.path().join("moved")).unwrap();
         assert!(homes.open(&user).await.is_err());
         std::fs::create_dir(&home).unwrap();
-        assert!(!Arc::ptr_eq(&first, &homes.open(&user).await.unwrap()));
+        let is_same = Arc::ptr_eq(&first, &homes.open(&user).await.unwrap());
+        // Elsewhere a home is a path, and it makes no difference what that leads to.
+        assert_eq!(is_same, cfg!(not(target_os = "linux")));
     }
 }

@@ -120,9 +120,9 @@ fn errors_name_the_file_and_what_is_wrong_with_it() {
     ] {
         write(directory.path(), (certificate_text.into(), key_text.into()));
         let result = Tls::from_pem_files(&certificate, &key);
-        let said =
-            result.map_or_else(|error| error.to_string(), |_| format!("{}/ok", directory.path().display()));
-        assert_eq!(said, format!("{}/{expected}", directory.path().display()));
+        let said = result
+            .map_or_else(|error| error.to_string(), |_| directory.path().join("ok").display().to_string());
+        assert_eq!(said, directory.path().join(expected).display().to_string());
     }
     fs::remove_file(&key).unwrap();
     let error = Tls::from_pem_files(&certificate, &key).unwrap_err();
