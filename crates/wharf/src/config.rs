@@ -37,7 +37,7 @@ pub struct Limits {
     /// Control connections at once from one address.
     #[doc(alias = "max_cons_per_ip")]
     pub max_connections_per_ip: Option<usize>,
-    /// Wrong passwords before the connection is closed.
+    /// Wrong passwords until the connection is closed; 0 is as 1.
     pub max_login_attempts: u32,
     /// From connecting to having logged in, whatever is sent meanwhile.
     pub login_timeout: Duration,

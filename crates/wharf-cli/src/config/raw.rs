@@ -38,7 +38,7 @@ pub(crate) struct File {
     pub(crate) users: Vec<User>,
 }
 
-/// Numbers are 0 and durations `"0s"` for no limit.
+/// Numbers are 0 and durations `"0s"` for no limit, but for `max_login_attempts`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Limits {
