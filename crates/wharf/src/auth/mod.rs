@@ -26,7 +26,6 @@
 //! ```
 
 mod erased;
-#[cfg(any(target_os = "linux", windows))]
 mod even_pace;
 mod password;
 #[cfg(any(target_os = "linux", windows))]

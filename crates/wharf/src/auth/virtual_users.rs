@@ -6,8 +6,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use tokio::time::Instant;
 use wharf_proto::{Letters, Permissions, Secret, UnknownLetter};
 
+use super::even_pace::EvenPace;
 use super::virtual_user::{ANONYMOUS, Credential, VirtualUser, paths_inside, warn_if_writable};
 use super::{AuthError, Authorizer, Login, PasswordHash, User};
 
@@ -29,7 +31,13 @@ use super::{AuthError, Authorizer, Login, PasswordHash, User};
 /// ```
 #[derive(Clone, Default)]
 #[doc(alias = "DummyAuthorizer")]
-pub struct VirtualUsers(Arc<RwLock<Table>>);
+pub struct VirtualUsers(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    table: RwLock<Table>,
+    pace: EvenPace,
+}
 
 #[derive(Default)]
 struct Table {
@@ -37,6 +45,8 @@ struct Table {
     /// The hash that costs most of all there ever were. Logins that fail are checked against it, so that the time
     /// they take tells nobody which names exist.
     dearest: Option<PasswordHash>,
+    /// Whether there ever were hashes that cost less: a login that fails for one of those is to be held back.
+    uneven: bool,
 }
 
 /// A user in the table.
@@ -112,7 +122,9 @@ impl VirtualUsers {
         let Entry::Vacant(place) = table.users.entry(Arc::clone(&user.name)) else {
             return Err(VirtualUsersError::UserExists(user.name.to_string()));
         };
-        table.dearest = dearer(table.dearest.take(), &credential);
+        let previous = table.dearest.take();
+        table.uneven |= differ(previous.as_ref(), &credential);
+        table.dearest = dearer(previous, &credential);
         place.insert(Known { user, credential });
         Ok(())
     }
@@ -179,7 +191,9 @@ impl VirtualUsers {
         let mut table = self.write();
         let known = table.users.get_mut(name).ok_or_else(|| VirtualUsersError::UnknownUser(name.into()))?;
         known.credential = credential.clone();
-        table.dearest = dearer(table.dearest.take(), &credential);
+        let previous = table.dearest.take();
+        table.uneven |= differ(previous.as_ref(), &credential);
+        table.dearest = dearer(previous, &credential);
         Ok(())
     }
 
@@ -193,21 +207,22 @@ impl VirtualUsers {
 
     /// The table; one that a panic left behind is whole, as every change to it is a single step.
     fn read(&self) -> RwLockReadGuard<'_, Table> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Table> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.0.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Authorizer for VirtualUsers {
     async fn authenticate(&self, login: Login<'_>) -> Result<User, AuthError> {
-        let (known, dearest) = {
+        let since = Instant::now();
+        let (known, dearest, uneven) = {
             let table = self.read();
             let known =
                 table.users.get(login.user).map(|known| (known.user.clone(), known.credential.clone()));
-            (known, table.dearest.clone())
+            (known, table.dearest.clone(), table.uneven)
         };
         let already_checked = match known {
             Some((user, Credential::Nothing)) => return Ok(user),
@@ -223,6 +238,9 @@ impl Authorizer for VirtualUsers {
         if let (false, Some(decoy)) = (already_checked, dearest) {
             decoy.verify_on_pool(login.password).await;
         }
+        if uneven {
+            self.0.pace.hold_back(since).await;
+        }
         Err(AuthError::Refused)
     }
 }
@@ -235,6 +253,16 @@ fn dearer(dearest: Option<PasswordHash>, other: &Credential) -> Option<PasswordH
     match dearest {
         Some(dearest) if dearest.cost() >= other.cost() => Some(dearest),
         _ => Some(other.clone()),
+    }
+}
+
+/// Whether two hashes take a time that differs. A password in clear takes none, and is followed by the dearest hash.
+fn differ(dearest: Option<&PasswordHash>, other: &Credential) -> bool {
+    match (dearest, other) {
+        (Some(dearest), Credential::Password(other)) if !dearest.is_plain() && !other.is_plain() => {
+            dearest.cost() != other.cost()
+        }
+        _ => false,
     }
 }
 
@@ -358,6 +386,25 @@ mod tests {
         users.add(VirtualUser::new("hashed", hash.clone(), std::env::temp_dir())).unwrap();
         let users = users.user("other", "12345", std::env::temp_dir(), "elr").unwrap();
         assert_eq!(users.read().dearest.as_ref().unwrap().cost(), hash.cost());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failing_logins_take_the_same_time_whatever_the_hash() {
+        let cheap = "$5$rounds=1000$saltstring$z/y8l95GSjij6uHx2xAJer7YCODLtrhIxItWC13D4g5";
+        let dear = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
+        for (hashes, held_back) in
+            [(vec![cheap, cheap], 0), (vec![cheap, dear], 250), (vec![dear, cheap], 250)]
+        {
+            let users = VirtualUsers::new().user("plain", "12345", std::env::temp_dir(), "elr").unwrap();
+            for (name, hash) in ["one", "two"].into_iter().zip(hashes) {
+                users.add(VirtualUser::new(name, hash.parse().unwrap(), std::env::temp_dir())).unwrap();
+            }
+            for name in ["plain", "one", "two", "nobody"] {
+                let since = Instant::now();
+                login(&users, name, "wrong").await.unwrap_err();
+                assert_eq!(since.elapsed().as_millis(), held_back, "{name}");
+            }
+        }
     }
 
     #[test]
