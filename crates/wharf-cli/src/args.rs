@@ -59,7 +59,6 @@ pub(crate) enum Command {
         shell: Shell,
     },
     /// Print the manual page
-    #[command(hide = true)]
     Man,
 }
 
