@@ -37,7 +37,7 @@ impl EvenPace {
     }
 
     /// Waits until a refusal of a login that came at `since` tells nothing by its time.
-    async fn hold_back(&self, since: Instant) {
+    pub(super) async fn hold_back(&self, since: Instant) {
         let needed = steps(since.elapsed());
         let steps = self.steps.fetch_max(needed, Ordering::Relaxed).max(needed);
         sleep_until(since + STEP * steps).await;
