@@ -117,7 +117,8 @@ pub enum Publish {
     /// Under its final name, as clients that resume expect.
     #[default]
     Direct,
-    /// Out of sight, and renamed when it is complete. Others never see part of a file.
+    /// Out of sight, and renamed when it is complete: others never see part of a file. One that has several names, or
+    /// whose owner the user cannot give to another file, is overwritten then, and that is not one step.
     Staged,
 }
 
