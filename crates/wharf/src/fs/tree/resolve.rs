@@ -273,7 +273,22 @@ impl Root {
             return Ok(target);
         }
         let rest = self.names.iter().find_map(|name| strip_components(target, name));
-        rest.ok_or_else(|| FsErrorKind::OutsideHome.into())
+        rest.or_else(|| self.below_on_host(target)).ok_or_else(|| FsErrorKind::OutsideHome.into())
+    }
+
+    /// What is left of a path of the host behind the root, which may have more names than those it was configured and
+    /// is known by: `/home` is often a link itself. It only tells what to look for beneath the root.
+    fn below_on_host<'a>(&self, target: &'a [u8]) -> Option<&'a [u8]> {
+        let ends = (1..=target.len()).filter(|&end| matches!(target.get(end), None | Some(b'/')));
+        for end in ends {
+            let (path, rest) = target.split_at_checked(end)?;
+            let directory = openat(CWD, path, Self::FLAGS, Mode::empty()).ok()?;
+            let Metadata { device, inode, .. } = metadata_of_handle(&directory).ok()?;
+            if (device, inode) == self.directory {
+                return Some(rest);
+            }
+        }
+        None
     }
 
     /// Whether what leads away from the root's own file system is an error.
@@ -329,6 +344,27 @@ impl Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_root_is_known_by_all_its_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).into_os_string().into_vec();
+        std::fs::create_dir_all(directory.path().join("disk/home/ann")).unwrap();
+        std::os::unix::fs::symlink("disk/home", directory.path().join("home")).unwrap();
+        let root = Root::open(&directory.path().join("disk/home/ann").canonicalize().unwrap()).unwrap();
+        for (target, expected) in [
+            (at("disk/home/ann/music"), Some(b"/music".as_slice())),
+            (at("home/ann/music/new"), Some(b"/music/new")),
+            (at("home//ann"), Some(b"")),
+            (b"music".to_vec(), Some(b"music")),
+            (at("home/ann-2"), None),
+            (at("home"), None),
+            (b"/".to_vec(), None),
+            (at("absent/ann"), None),
+        ] {
+            assert_eq!(root.below(&target).ok(), expected, "{}", target.escape_ascii());
+        }
+    }
 
     #[test]
     fn prefixes_end_at_components() {
