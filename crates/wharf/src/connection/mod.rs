@@ -254,7 +254,7 @@ impl Connection {
         if let Poll::Ready(performed) = operation::poll_done(&mut self.operation, context) {
             return Poll::Ready(Woken::Performed(performed));
         }
-        if let Poll::Ready(event) = self.channel.poll_moved(context) {
+        if let Poll::Ready(event) = self.channel.poll_moved(context, self.operation.is_some()) {
             return Poll::Ready(Woken::Channel(event));
         }
         if let Poll::Ready(woken) = self.poll_wire(context) {

@@ -99,10 +99,12 @@ pub(super) fn poll_ended(
 }
 
 impl Channel {
-    /// Waits until something becomes of it; for ever, if nothing can.
-    pub(super) fn poll_moved(&mut self, context: &mut Context<'_>) -> Poll<ChannelEvent> {
+    /// Waits until something becomes of it; for ever, if nothing can. `operating`: an operation is being performed, most
+    /// likely to open what the connection is for, and a transfer finds out for itself what the client has done.
+    pub(super) fn poll_moved(&mut self, context: &mut Context<'_>, operating: bool) -> Poll<ChannelEvent> {
         let (opened, failure) = match self {
             Self::None | Self::Open { watched: false, .. } => return Poll::Pending,
+            Self::Open { .. } if operating => return Poll::Pending,
             Self::Listening(awaited) if awaited.from.is_some() => return Poll::Pending,
             Self::Listening(awaited) => match ready!(awaited.listener.poll_accept(context)) {
                 Ok(Comer::Stranger(stranger)) => return Poll::Ready(ChannelEvent::Refused(stranger)),
