@@ -1,12 +1,15 @@
 //! Listings: the entries of a directory to the client, as they are read.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::SystemTime;
 
 use wharf_proto::listing::Format;
 use wharf_proto::{Cause, Timestamp};
 
 use super::progress::Watch;
-use super::send::{failed, write_all};
+use super::send::{failed, write_all, write_last};
 use super::stream::DataStream;
 use crate::fs::Entries;
 
@@ -25,7 +28,8 @@ pub(super) async fn list(
 ) -> Result<(), Cause> {
     let now = now();
     let mut lines = Vec::new();
-    while let Some(batch) = watch.wait(entries.next_batch()).await? {
+    let mut next = watch.wait(entries.next_batch()).await?;
+    while let Some(batch) = next {
         for entry in batch.map_err(failed)? {
             format.push_line(&entry, now, &mut lines);
             if lines.len() >= ENOUGH {
@@ -33,10 +37,26 @@ pub(super) async fn list(
                 lines.clear();
             }
         }
-        write_all(stream, &lines, watch).await?;
-        lines.clear();
+        next = match at_once(entries.next_batch()).await {
+            Some(next) => next,
+            None => {
+                write_all(stream, &lines, watch).await?;
+                lines.clear();
+                watch.wait(entries.next_batch()).await?
+            }
+        };
     }
-    Ok(())
+    write_last(stream, &lines, watch).await
+}
+
+/// What comes of `future` without a wait.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// The time of day, which decides how LIST writes dates.

@@ -104,8 +104,6 @@ async fn by_kernel(stream: &mut PlainStream, reader: &mut Reader, watch: &mut Wa
 /// Sends a small file whole; false, with nothing sent of what is left, when it turns out not to be small.
 #[cfg(target_os = "linux")]
 async fn send_small(stream: &mut PlainStream, reader: &mut Reader, watch: &mut Watch) -> Result<bool, Cause> {
-    use super::kernel::send_more;
-
     if reader.left() > SMALL as u64 {
         return Ok(false);
     }
@@ -121,24 +119,47 @@ async fn send_small(stream: &mut PlainStream, reader: &mut Reader, watch: &mut W
             return Ok(false);
         }
         reader.advance(buffer.len());
-        let mut rest = buffer.as_ref();
-        while !rest.is_empty() {
-            match send_more(stream, rest) {
-                Ok(count) => {
-                    rest = rest.split_at(count).1;
-                    watch.moved(count).await?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let socket = stream.socket().map_err(broken)?;
-                    watch.wait(socket.writable()).await?.map_err(broken)?;
-                }
-                Err(error) => return Err(broken(error)),
-            }
-        }
+        write_more(stream, buffer.as_ref(), watch).await?;
         // Files that are made while they are read (`/proc`) have no length: they are read to their end.
         if reader.length() > 0 && reader.left() == 0 {
             return Ok(true);
         }
+    }
+}
+
+/// Writes all of `bytes`, which more follows: the FIN that most likely does travels with them.
+#[cfg(target_os = "linux")]
+async fn write_more(stream: &mut PlainStream, mut bytes: &[u8], watch: &mut Watch) -> Result<(), Cause> {
+    while !bytes.is_empty() {
+        let (piece, _) = bytes.split_at(watch.piece(bytes.len()));
+        match super::kernel::send_more(stream, piece) {
+            Ok(count) => {
+                bytes = bytes.split_at(count).1;
+                watch.moved(count).await?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let socket = stream.socket().map_err(broken)?;
+                watch.wait(socket.writable()).await?.map_err(broken)?;
+            }
+            Err(error) => return Err(broken(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of `bytes`, behind which nothing but the end comes.
+///
+/// # Errors
+/// Why it was not all.
+pub(super) async fn write_last(
+    stream: &mut DataStream,
+    bytes: &[u8],
+    watch: &mut Watch,
+) -> Result<(), Cause> {
+    match stream {
+        #[cfg(target_os = "linux")]
+        DataStream::Plain(plain) => write_more(plain, bytes, watch).await,
+        stream => write_all(stream, bytes, watch).await,
     }
 }
 
