@@ -59,12 +59,17 @@ pub(super) fn send(socket: &TcpStream, reader: &mut Reader, count: usize) -> io:
     }
 }
 
-/// Sends what the socket takes of `bytes` now, which more follows, FIN at the least: it travels with them.
+/// From how many bytes on the end travels with the last of them. A receiver acknowledges a segment smaller than 536 bytes
+/// late if a FIN is in it, and settling waits for that.
+const SEGMENT: usize = 1024;
+
+/// Sends what the socket takes of `bytes` now, which more follows, FIN at the least: it travels with them if that pays.
 ///
 /// # Errors
 /// What the socket says; [`WouldBlock`](io::ErrorKind::WouldBlock) when it takes nothing.
 pub(super) fn send_more(stream: &PlainStream, bytes: &[u8]) -> io::Result<usize> {
-    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+    let more = if bytes.len() < SEGMENT { SendFlags::empty() } else { SendFlags::MORE };
+    let flags = more | SendFlags::NOSIGNAL;
     match stream {
         Lazy::Unwatched(socket) => Ok(rustix::net::send(socket, bytes, flags)?),
         Lazy::Watched(socket) => {
