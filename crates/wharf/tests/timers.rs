@@ -19,11 +19,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, spawn, spawn_blocking};
+use tokio::task::{JoinHandle, spawn, spawn_blocking, yield_now};
 use tokio::time::{Instant, advance};
 
 use wharf::auth::VirtualUsers;
-use wharf::events::{EventHandler, SessionInfo, Transfer};
+use wharf::events::{Direction, EventHandler, RunningTransfer, SessionInfo, Transfer};
 use wharf::{Limits, Server, Settings};
 
 use crate::client::Client;
@@ -75,6 +75,15 @@ struct Stopwatch(UnboundedSender<Duration>);
 impl EventHandler for Stopwatch {
     async fn on_file_received(&self, _: &SessionInfo, file: &Transfer) {
         self.0.send(file.elapsed).unwrap();
+    }
+}
+
+/// Keeps hold of each transfer that begins.
+struct Onlooker(UnboundedSender<RunningTransfer>);
+
+impl EventHandler for Onlooker {
+    async fn on_transfer_begun(&self, _: &SessionInfo, file: &RunningTransfer) {
+        self.0.send(file.clone()).unwrap();
     }
 }
 
@@ -235,4 +244,71 @@ async fn a_transfer_begins_with_its_first_reply() {
     drop(TcpStream::connect(address).await.unwrap());
     assert_eq!(client.reply().await, "226");
     assert_eq!(elapsed.recv().await, Some(5 * SECOND));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_upload_says_how_far_it_is_and_then_how_it_ended() {
+    let (told, mut begun) = unbounded_channel();
+    let world = World::with(Settings::default(), Onlooker(told)).await;
+    let mut client = Client::login(world.address).await;
+    let mut data = client.start("STOR file").await;
+    let file = begun.recv().await.unwrap();
+    assert_eq!((file.verb, file.path.to_string()), ("STOR", "/file".to_owned()));
+    assert_eq!((file.direction, file.protected), (Direction::Receive, false));
+    assert_eq!((file.bytes(), file.elapsed(), file.has_ended()), (0, Duration::ZERO, false));
+    for (second, bytes) in [(1, 5), (2, 10)] {
+        data.write_all(b"bytes").await.unwrap();
+        while file.bytes() != bytes {
+            yield_now().await;
+        }
+        advance(SECOND).await;
+        assert_eq!((file.elapsed(), file.has_ended()), (second * SECOND, false));
+    }
+    drop(data);
+    assert_eq!(client.reply().await, "226");
+    advance(SECOND).await;
+    assert_eq!((file.bytes(), file.elapsed(), file.has_ended()), (10, 2 * SECOND, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_download_says_how_far_it_is_and_then_how_it_ended() {
+    let (told, mut begun) = unbounded_channel();
+    let world = World::with(Settings::default(), Onlooker(told)).await;
+    world.big_file("big");
+    let mut client = Client::login(world.address).await;
+    // A listing is no file.
+    drop(client.start("LIST").await);
+    client.reply().await;
+    let mut data = client.start("RETR big").await;
+    let file = begun.recv().await.unwrap();
+    assert_eq!((file.verb, file.direction), ("RETR", Direction::Send));
+    let mut piece = vec![0; BEYOND_BUFFERS];
+    for second in 1..=2 {
+        data.read_exact(&mut piece).await.unwrap();
+        while file.bytes() < u64::from(second) * BEYOND_BUFFERS as u64 {
+            yield_now().await;
+        }
+        advance(SECOND).await;
+        assert_eq!((file.elapsed(), file.has_ended()), (second * SECOND, false));
+    }
+    drop(data);
+    assert_eq!(client.reply().await, "426");
+    advance(SECOND).await;
+    assert_eq!((file.elapsed(), file.has_ended()), (2 * SECOND, true));
+    assert!(file.bytes() < 16 * BEYOND_BUFFERS as u64, "{}", file.bytes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transfer_whose_server_is_dropped_has_ended() {
+    let (told, mut begun) = unbounded_channel();
+    let world = World::with(Settings::default(), Onlooker(told)).await;
+    let mut client = Client::login(world.address).await;
+    let _data = client.start("STOR file").await;
+    let file = begun.recv().await.unwrap();
+    assert!(!file.has_ended());
+    world.serving.abort();
+    assert!(world.serving.await.is_err());
+    while !file.has_ended() {
+        yield_now().await;
+    }
 }

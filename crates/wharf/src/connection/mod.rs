@@ -292,7 +292,10 @@ impl Connection {
                 Output::Connect(target) => self.connect(target),
                 Output::CloseData => self.channel = Channel::None,
                 Output::DropOpened => Box::pin(self.drop_prepared()).await,
-                Output::Transfer(plan) => self.start_transfer(plan),
+                Output::Transfer(plan) => {
+                    self.start_transfer(plan);
+                    self.report_begun().await;
+                }
                 Output::AbortTransfer(cause) => self.abort_transfer(cause),
                 Output::StartTls => self.state = State::Upgrading,
                 Output::Emit(event) => Box::pin(self.report(event)).await,

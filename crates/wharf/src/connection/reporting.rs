@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wharf_proto::{Escaped, Event, Reply};
+use wharf_proto::{Direction, Escaped, Event, Reply};
 
 use super::Connection;
 use crate::events::{CommandRecord, SessionInfo, Transfer};
@@ -64,9 +64,18 @@ impl Connection {
         }
     }
 
+    /// Tells callbacks of a file that begins to be sent or received. Those who do not want to hear of it cost nothing:
+    /// an empty future is boxed without a box.
+    pub(super) async fn report_begun(&mut self) {
+        let Some((info, file)) = self.transfer.as_ref().map(|running| running.told()) else { return };
+        if file.direction != Direction::List {
+            self.shared.events.on_transfer_begun(info, file).await;
+        }
+    }
+
     /// Tells them of a file that was sent or received, wholly or in part.
     pub(super) async fn report_transfer(&mut self, info: &SessionInfo, file: &Transfer) {
-        use wharf_proto::Direction::{List, Receive, Send};
+        use Direction::{List, Receive, Send};
         if file.direction == List {
             return;
         }

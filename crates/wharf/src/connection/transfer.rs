@@ -16,7 +16,7 @@ use super::Connection;
 use super::secured::{self, Securing};
 use crate::BoxFuture;
 use crate::data::{self, Comer, DataStream, Job, Opened, Pace, PassiveListener, Progress, Proof, Stranger};
-use crate::events::{SessionInfo, Transfer};
+use crate::events::{RunningTransfer, SessionInfo, Transfer};
 use crate::fs::Sink;
 #[cfg(feature = "tls")]
 use crate::tls::CloseNotify;
@@ -73,20 +73,29 @@ pub(super) struct Prepared {
 /// A transfer that moves bytes.
 pub(super) struct Running {
     end: BoxFuture<'static, TransferEnd>,
-    progress: Arc<Progress>,
-    begun: Instant,
+    file: RunningTransfer,
     /// The session as it was when the transfer began: its user may be gone when it ends.
     info: Arc<SessionInfo>,
     plan: TransferPlan,
-    verb: &'static str,
-    path: VPath,
     local_path: Option<PathBuf>,
 }
 
 impl Running {
     /// How many bytes have moved.
     pub(super) fn bytes(&self) -> u64 {
-        self.progress.bytes()
+        self.file.bytes()
+    }
+
+    /// What callbacks are told when it begins.
+    pub(super) fn told(&self) -> (&SessionInfo, &RunningTransfer) {
+        (&self.info, &self.file)
+    }
+}
+
+/// Whoever kept its [`RunningTransfer`] sees that it is over, even if the task of the session was dropped.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.file.end();
     }
 }
 
@@ -203,7 +212,8 @@ impl Connection {
         let proof = self.proof(broken);
         let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof);
         let info = Arc::clone(&self.info);
-        self.transfer = Some(Box::new(Running { end, progress, begun, info, plan, verb, path, local_path }));
+        let file = RunningTransfer::new(verb, path, &plan, begun, progress);
+        self.transfer = Some(Box::new(Running { end, file, info, plan, local_path }));
     }
 
     /// The transfer as a future.
@@ -243,27 +253,28 @@ impl Connection {
 
     pub(super) fn abort_transfer(&mut self, cause: Cause) {
         if let Some(running) = &self.transfer {
-            running.progress.stop(cause);
+            running.file.progress().stop(cause);
         }
     }
 
     /// Tells the session, whose reply goes out first, then callbacks and logs.
     pub(super) async fn transfer_ended(&mut self, end: TransferEnd) {
-        let Some(running) = self.transfer.take() else { return };
-        let Running { begun, info, plan, verb, path, local_path, .. } = *running;
+        let Some(mut running) = self.transfer.take() else { return };
+        let (plan, info) = (running.plan, Arc::clone(&running.info));
         let file = Transfer {
-            verb,
-            path,
-            local_path,
+            verb: running.file.verb,
+            path: running.file.path.clone(),
+            local_path: running.local_path.take(),
             direction: plan.direction,
             transfer_type: plan.transfer_type,
             ending: end.ending,
             cause: end.cause,
             completed: end.ending != Ending::Aborted,
             bytes: end.bytes,
-            elapsed: begun.elapsed(),
+            elapsed: running.file.end(),
             protected: plan.protected,
         };
+        drop(running);
         self.tell(Input::TransferEnded(end));
         self.obey_all().await;
         self.flush_once().await;

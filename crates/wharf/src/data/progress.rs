@@ -19,6 +19,8 @@ pub(crate) struct Progress {
     stored: AtomicU64,
     stop: OnceLock<Cause>,
     stopping: Notify,
+    /// How long it took, once it is over.
+    took: OnceLock<Duration>,
 }
 
 impl Progress {
@@ -32,6 +34,16 @@ impl Progress {
         if self.stop.set(cause).is_ok() {
             self.stopping.notify_one();
         }
+    }
+
+    /// Says that the transfer is over; how long it took, from `begun` to the first such call.
+    pub(crate) fn end(&self, begun: Instant) -> Duration {
+        *self.took.get_or_init(|| begun.elapsed())
+    }
+
+    /// How long the transfer took, once it is over.
+    pub(crate) fn took(&self) -> Option<Duration> {
+        self.took.get().copied()
     }
 
     /// Why the transfer is to end, if it is.

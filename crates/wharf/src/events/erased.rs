@@ -1,6 +1,6 @@
 //! The object-safe twin of [`EventHandler`], boxed once by the builder.
 
-use super::{CommandRecord, EventHandler, SessionInfo, Transfer};
+use super::{CommandRecord, EventHandler, RunningTransfer, SessionInfo, Transfer};
 use crate::BoxFuture;
 
 /// Declares [`DynEventHandler`] and implements it: each callback, with what it is told beside the session.
@@ -26,6 +26,7 @@ twin! {
     on_login_failed(user: str);
     on_logout();
     on_command(command: CommandRecord);
+    on_transfer_begun(file: RunningTransfer);
     on_file_sent(file: Transfer);
     on_file_received(file: Transfer);
     on_incomplete_file_sent(file: Transfer);

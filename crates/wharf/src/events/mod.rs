@@ -22,6 +22,7 @@
 
 mod erased;
 mod log;
+mod running;
 mod xferlog;
 
 use std::future::Future;
@@ -33,6 +34,7 @@ pub(crate) use self::erased::DynEventHandler;
 #[cfg(feature = "tls")]
 pub(crate) use self::log::ReuseRecord;
 pub use self::log::TracingLog;
+pub use self::running::RunningTransfer;
 pub use self::xferlog::XferLog;
 pub use wharf_proto::{Cause, Code, Direction, Ending, TransferType, VPath};
 
@@ -76,6 +78,17 @@ pub trait EventHandler: Send + Sync + 'static {
     #[doc(alias = "log_cmd")]
     fn on_command(&self, session: &SessionInfo, command: &CommandRecord) -> impl Future<Output = ()> + Send {
         let _ = (session, command);
+        async {}
+    }
+
+    /// A download or an upload begins: its data connection is there. A clone of `file` may be kept, and asked how far
+    /// it is. One of the four callbacks below tells of its end.
+    fn on_transfer_begun(
+        &self,
+        session: &SessionInfo,
+        file: &RunningTransfer,
+    ) -> impl Future<Output = ()> + Send {
+        let _ = (session, file);
         async {}
     }
 
