@@ -1,8 +1,10 @@
 //! Opening the ports, before anything else can fail and while the process may still have the rights for it.
 
 use std::io::{self, ErrorKind};
-use std::net::{TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::num::NonZeroU16;
 
+use tokio::net::TcpSocket;
 use wharf::Server;
 
 use crate::config::{ListenAddress, reason};
@@ -38,6 +40,25 @@ fn open_at(host: &str, port: u16) -> io::Result<TcpListener> {
         }
     }
     Err(last)
+}
+
+/// Asks whether data connections may leave from this port of the addresses that are listened on, now that the process
+/// has the rights that it keeps. What else may be in the way passes; this would not.
+///
+/// # Errors
+/// When the process lacks the privilege.
+pub(crate) fn may_leave_from(port: NonZeroU16, listeners: &[TcpListener]) -> Result<(), Failure> {
+    let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
+    for address in addresses.map(|address| SocketAddr::new(address.ip(), port.get())) {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let bound = socket.and_then(|socket| socket.set_reuseaddr(true).and_then(|()| socket.bind(address)));
+        if let Err(error) = bound
+            && error.kind() == ErrorKind::PermissionDenied
+        {
+            return Err(Failure::usage(format!("active.source_port: {port}: {}", cause(&error))));
+        }
+    }
+    Ok(())
 }
 
 fn failure(host: &str, port: u16, error: &io::Error) -> Failure {

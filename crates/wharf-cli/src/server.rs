@@ -41,6 +41,10 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     // Threads start behind this and not before: rights can be given up for a whole process only while it has one.
     #[cfg(target_os = "linux")]
     let confinement = confinement::confine(&plan, config)?;
+    if let Some(port) = config.settings.active.source_port {
+        listen::may_leave_from(port, &listeners.explicit)?;
+        listen::may_leave_from(port, &listeners.implicit)?;
+    }
     let log = logging::start(&config.log)?;
     #[cfg(target_os = "linux")]
     confinement.log();

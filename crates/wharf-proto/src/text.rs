@@ -130,6 +130,8 @@ pub(crate) const TRANSFER_TIMED_OUT: Reply = say(426, "Data connection timed out
 pub(crate) const DATA_TIMED_OUT: Reply = say(421, "Data connection timed out.");
 pub(crate) const CANNOT_CONNECT: Reply = say(425, "Can't connect to specified address.");
 pub(crate) const CANNOT_LISTEN: Reply = say(425, "Can't open passive connection.");
+pub(crate) const NO_SOURCE_PORT: Reply =
+    say(425, "Can't open active connection: the server's data port cannot be used for it now.");
 pub(crate) const PORTS_EXHAUSTED: Reply =
     say(425, "Can't open passive connection: all ports of the passive range are in use.");
 pub(crate) const NO_DATA_CONNECTION: Reply = say(425, "Can't open data connection.");

@@ -137,7 +137,12 @@ fn step() -> impl Strategy<Value = Step> {
         Cause::Shutdown,
         Cause::File(FsErrorKind::NoSpace),
     ]));
-    let failure = select(vec![DataFailure::PortsExhausted, DataFailure::Listen, DataFailure::Connect]);
+    let failure = select(vec![
+        DataFailure::PortsExhausted,
+        DataFailure::Listen,
+        DataFailure::Connect,
+        DataFailure::SourcePort,
+    ]);
     prop_oneof![
         120 => prop::collection::vec(line(), 1..4).prop_map(Step::Lines),
         200 => prop::option::weighted(0.2, error()).prop_map(Step::Answer),

@@ -1,7 +1,7 @@
 //! Plain settings, one struct per table of the configuration file, fields and keys spelled the same.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -98,6 +98,10 @@ pub struct Active {
     pub permit_foreign_addresses: bool,
     /// Whether we connect to ports below 1024.
     pub permit_privileged_ports: bool,
+    /// The port of ours that data connections leave from: 20 where a firewall expects that; `None` lets the system
+    /// choose. What is below 1024 needs a privilege that the process must keep. Two connections from it cannot lead to
+    /// the same port of a client, one that was closed within the last minute counting too: the second is told 425.
+    pub source_port: Option<NonZeroU16>,
 }
 
 /// What becomes of uploads.
@@ -166,6 +170,11 @@ impl Default for Limits {
 
 impl Default for Active {
     fn default() -> Self {
-        Self { enabled: true, permit_foreign_addresses: false, permit_privileged_ports: false }
+        Self {
+            enabled: true,
+            permit_foreign_addresses: false,
+            permit_privileged_ports: false,
+            source_port: None,
+        }
     }
 }

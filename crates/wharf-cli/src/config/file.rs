@@ -231,6 +231,17 @@ mod tests {
                 r#"passive.ports: "7-3": the range is reversed; did you mean 3-7?"#,
             ),
             (
+                "[active]\nsource_port = 65536",
+                2,
+                "active.source_port: 65536: ports are numbers from 0 to 65535",
+            ),
+            ("[active]\nsource_port = -1", 2, "active.source_port: -1: ports are numbers from 0 to 65535"),
+            (
+                "[active]\nsource_port = \"ftp-data\"",
+                2,
+                r#"active.source_port: "ftp-data": expected a port such as 20, or 0 for the system's choice"#,
+            ),
+            (
                 "umask = \"028\"",
                 1,
                 r#"umask: "028": expected up to four octal digits in quotes such as "022" or "0027""#,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,6 +13,9 @@ use wharf::{Letters, MasqueradeAddress, VPath};
 
 /// The longest duration. More is a slip, and would not fit the clocks of all systems.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What is wrong with a port that is none, where 0 means something.
+const PORTS_OR_ZERO: &str = "ports are numbers from 0 to 65535";
 
 /// A type whose values are written as text.
 pub(crate) trait Notation: Sized {
@@ -48,6 +52,10 @@ pub(crate) struct ListenAddress {
     /// The port; `None` is 21, or 2121 where that cannot be had.
     pub(crate) port: Option<u16>,
 }
+
+/// The port that connections leave from; 0 writes `None`, the system's choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SourcePort(pub(crate) Option<NonZeroU16>);
 
 /// The addresses that share their first bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +126,15 @@ impl Notation for RangeInclusive<u16> {
     }
 }
 
+impl Notation for SourcePort {
+    const EXPECTED: &'static str = "a port such as 20, or 0 for the system's choice";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let port: i64 = parse::<Self, _>(text)?;
+        u16::try_from(port).map(NonZeroU16::new).map(Self).map_err(|_| PORTS_OR_ZERO.to_owned())
+    }
+}
+
 impl Notation for ListenAddress {
     const EXPECTED: &'static str = r#"an address and a port such as "0.0.0.0:2121" or "[::]:2121""#;
 
@@ -129,7 +146,7 @@ impl Notation for ListenAddress {
             _ => return Err(expected::<Self>()),
         };
         let port = match port.parse::<u32>() {
-            Ok(port) => u16::try_from(port).map_err(|_| "ports are numbers from 0 to 65535".to_owned())?,
+            Ok(port) => u16::try_from(port).map_err(|_| PORTS_OR_ZERO.to_owned())?,
             Err(_) => return Err(expected::<Self>()),
         };
         Ok(Self { host: host.into(), port: Some(port) })
@@ -322,6 +339,16 @@ mod tests {
         }
         let reason = read::<RangeInclusive<u16>>("60010-60000").unwrap_err();
         assert_eq!(reason, "the range is reversed; did you mean 60000-60010?");
+    }
+
+    #[test]
+    fn source_ports() {
+        for (text, port) in [("0", Some(0)), ("20", Some(20)), ("65535", Some(65_535))] {
+            check(text, port.map(|port| SourcePort(NonZeroU16::new(port))));
+        }
+        for wrong in ["", "-1", "65536", "ftp-data", "20-21"] {
+            check::<SourcePort>(wrong, None);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use wharf::{Letters, MasqueradeAddress, Secret, VPath};
 
-use super::notation::{ListenAddress, Several, Umask, Written};
+use super::notation::{ListenAddress, Several, SourcePort, Umask, Written};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -70,6 +70,7 @@ pub(crate) struct Active {
     pub(crate) enabled: Option<bool>,
     pub(crate) permit_foreign_addresses: Option<bool>,
     pub(crate) permit_privileged_ports: Option<bool>,
+    pub(crate) source_port: Option<Written<SourcePort>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -32,6 +32,8 @@ impl Display for Config {
                 writeln!(f, "passive ports   {}", ranges.join(", "))?;
             }
         }
+        let source = self.settings.active.source_port;
+        source.iter().try_for_each(|port| writeln!(f, "active          from port {port}"))?;
         self.run_as.iter().try_for_each(|user| writeln!(f, "run as          {user}"))?;
         self.umask.iter().try_for_each(|bits| writeln!(f, "umask           {bits:03o}"))?;
         writeln!(f, "sandbox         {}", word(self.sandbox))?;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroU16;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -26,14 +27,16 @@ pub(crate) enum Plan {
     StayRoot,
 }
 
-/// Decides what to keep: for virtual users nothing but ports below 1024, if such are passive ports; for users of the system what it takes
-/// to become them. PAM and the shadow database want user id 0 then, which owns what they read.
+/// Decides what to keep: for virtual users nothing but ports below 1024, if data connections use such; for users of the
+/// system what it takes to become them. PAM and the shadow database want user id 0 then, which owns what they read.
 ///
 /// # Errors
 /// When `run_as` names nobody, or means nothing here.
 pub(crate) fn plan(config: &Config) -> Result<Plan, Failure> {
     let held = capabilities::current().map_err(|error| cannot("say which rights there are", &error))?;
-    let has_low_ports = config.settings.passive.ports.iter().any(|range| *range.start() < FIRST_FREE_PORT);
+    let data_ports = config.settings.passive.ports.iter().map(|range| *range.start());
+    let source_port = config.settings.active.source_port.map(NonZeroU16::get);
+    let has_low_ports = data_ports.chain(source_port).any(|port| port < FIRST_FREE_PORT);
     let ports = [Capability::NetBindService].into_iter().filter(|_| has_low_ports);
     if !matches!(config.accounts, Accounts::Virtual { .. }) {
         if config.run_as.is_some() {

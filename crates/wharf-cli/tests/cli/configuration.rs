@@ -32,12 +32,13 @@ fn flags_win_over_variables_and_both_over_the_file() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(
         dir.path().join("wharf.toml"),
-        "listen = \"127.0.0.1:1\"\n[limits]\nmax_connections = 1\n[anonymous]\nhome = \".\"\n",
+        "listen = \"127.0.0.1:1\"\n[limits]\nmax_connections = 1\n[active]\nsource_port = 20\n[anonymous]\nhome = \".\"\n",
     )
     .unwrap();
     let mut command = wharf(dir.path(), ["check", "--config", "wharf.toml", "-p", "3"]);
     command.env("WHARF_PORT", "2").env("WHARF_MAX_CONS", "2");
     let (stdout, ..) = written(command.output().unwrap());
+    assert!(stdout.contains("active          from port 20\n"), "{stdout}");
     assert!(stdout.contains("listen          127.0.0.1:3\n"), "{stdout}");
     assert!(stdout.contains("connections     2, of one address no limit\n"), "{stdout}");
 }

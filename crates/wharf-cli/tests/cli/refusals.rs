@@ -169,6 +169,18 @@ fn files() {
             &format!("[passive]\nports = []\n{public}"),
             "passive.ports: expected a port range such as \"60000-65535\", or a port",
         ),
+        (
+            &format!("[passive]\nports = \"2000-3000\"\n[active]\nsource_port = 2020\n{public}"),
+            "active.source_port: 2020 is among passive.ports",
+        ),
+        (
+            &format!("listen = \"[::]:2121\"\n[active]\nsource_port = 2121\n{public}"),
+            "active.source_port: wharf listens on port 2121 itself",
+        ),
+        (
+            &format!("[active]\nsource_port = 70000\n{public}"),
+            "{file}:2: active.source_port: 70000: ports are numbers from 0 to 65535",
+        ),
         (&format!("[tls]\n{public}"), "tls.certificate: is missing; wharf self-signed makes one to try"),
         (
             &format!("[tls]\ncertificate = \"crt.pem\"\n{public}"),

@@ -32,6 +32,8 @@ mod server;
 #[cfg(target_os = "linux")]
 mod slow_names;
 #[cfg(target_os = "linux")]
+mod source_port;
+#[cfg(target_os = "linux")]
 mod threads;
 #[cfg(target_os = "linux")]
 #[path = "../support/transcript.rs"]
@@ -45,6 +47,7 @@ fn main() {
         ("logins", logins::CASES),
         ("options", options::CASES),
         ("slow names", slow_names::CASES),
+        ("source port", source_port::CASES),
         ("threads", threads::CASES),
     ];
     let rows = tables.iter().flat_map(|(topic, cases)| cases.iter().map(|case| case.row(topic)));

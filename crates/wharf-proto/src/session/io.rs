@@ -302,4 +302,6 @@ pub enum DataFailure {
     Listen,
     /// The client's address refused an active connection or was not reached.
     Connect,
+    /// An active connection could not leave from the port that it has to leave from.
+    SourcePort,
 }

@@ -153,6 +153,7 @@ impl Session {
             DataFailure::PortsExhausted => text::PORTS_EXHAUSTED,
             DataFailure::Listen => text::CANNOT_LISTEN,
             DataFailure::Connect => text::CANNOT_CONNECT,
+            DataFailure::SourcePort => text::NO_SOURCE_PORT,
         });
     }
 

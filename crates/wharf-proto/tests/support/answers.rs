@@ -23,6 +23,7 @@ pub(crate) fn input(line: &str, stage: &Stage) -> Result<Input<'static>, String>
         ("data", "ports exhausted") => Input::DataFailed(DataFailure::PortsExhausted),
         ("data", "cannot listen") => Input::DataFailed(DataFailure::Listen),
         ("data", "cannot connect") => Input::DataFailed(DataFailure::Connect),
+        ("data", "no source port") => Input::DataFailed(DataFailure::SourcePort),
         ("progress", value) => Input::Progress(value.parse().map_err(|_| "no such number")?),
         ("transfer", value) => Input::TransferEnded(end(value)?),
         _ => Input::Done(done(word, value, stage)?),

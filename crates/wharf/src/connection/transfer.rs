@@ -15,7 +15,9 @@ use super::Connection;
 #[cfg(feature = "tls")]
 use super::secured::{self, Securing};
 use crate::BoxFuture;
-use crate::data::{self, Comer, DataStream, Job, Opened, Pace, PassiveListener, Progress, Proof, Stranger};
+use crate::data::{
+    self, Comer, DataStream, Job, NotConnected, Opened, Pace, PassiveListener, Progress, Proof, Stranger,
+};
 use crate::events::{RunningTransfer, SessionInfo, Transfer};
 use crate::fs::Sink;
 #[cfg(feature = "tls")]
@@ -27,7 +29,7 @@ pub(super) enum Channel {
     /// PASV, EPSV: the client is awaited.
     Listening(Box<Awaited>),
     /// PORT, EPRT: the client is being connected to.
-    Connecting(BoxFuture<'static, io::Result<TcpStream>>),
+    Connecting(BoxFuture<'static, Result<TcpStream, NotConnected>>),
     /// It is there, and no transfer uses it. It is watched until the client says something or closes. `broken`: that was
     /// a reset, which the system tells only once.
     Open {
@@ -111,19 +113,16 @@ impl Channel {
     /// Waits until something becomes of it; for ever, if nothing can. `operating`: an operation is being performed, most
     /// likely to open what the connection is for, and a transfer finds out for itself what the client has done.
     pub(super) fn poll_moved(&mut self, context: &mut Context<'_>, operating: bool) -> Poll<ChannelEvent> {
-        let (opened, failure) = match self {
+        let opened = match self {
             Self::None | Self::Open { watched: false, .. } => return Poll::Pending,
             Self::Open { .. } if operating => return Poll::Pending,
             Self::Listening(awaited) if awaited.from.is_some() => return Poll::Pending,
             Self::Listening(awaited) => match ready!(awaited.listener.poll_accept(context)) {
                 Ok(Comer::Stranger(stranger)) => return Poll::Ready(ChannelEvent::Refused(stranger)),
-                Ok(Comer::Client(stream)) => (Ok(stream), DataFailure::Listen),
-                Err(error) => (Err(error), DataFailure::Listen),
+                Ok(Comer::Client(stream)) => Ok(stream),
+                Err(error) => Err((DataFailure::Listen, error)),
             },
-            Self::Connecting(connecting) => {
-                let connected = ready!(connecting.as_mut().poll(context));
-                (connected.map(DataStream::from), DataFailure::Connect)
-            }
+            Self::Connecting(connecting) => ready!(connecting.as_mut().poll(context)).map(DataStream::from),
             Self::Open { stream, watched, broken } => {
                 let waiting = ready!(stream.poll_peek(context));
                 *watched = false;
@@ -138,7 +137,7 @@ impl Channel {
         };
         let (channel, event) = match opened {
             Ok(stream) => (Self::Open { stream, watched: true, broken: false }, ChannelEvent::Opened),
-            Err(error) => (Self::None, ChannelEvent::Failed(failure, error)),
+            Err((failure, error)) => (Self::None, ChannelEvent::Failed(failure, error)),
         };
         *self = channel;
         Poll::Ready(event)
@@ -181,8 +180,8 @@ impl Connection {
 
     /// PORT, EPRT.
     pub(super) fn connect(&mut self, target: SocketAddr) {
-        let local = self.info.local.ip();
-        self.channel = Channel::Connecting(Box::pin(data::connect(local, target)));
+        let (local, port) = (self.info.local.ip(), self.shared.settings.active.source_port);
+        self.channel = Channel::Connecting(Box::pin(data::connect(local, port, target)));
     }
 
     pub(super) fn channel_moved(&mut self, event: ChannelEvent) {

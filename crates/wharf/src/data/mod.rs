@@ -33,7 +33,7 @@ use wharf_proto::listing::Format;
 use wharf_proto::{Cause, Ending, TransferEnd, TransferPlan, TransferType};
 
 pub(crate) use self::list::now;
-pub(crate) use self::open::{Comer, PassiveListener, Stranger, connect};
+pub(crate) use self::open::{Comer, NotConnected, PassiveListener, Stranger, connect};
 use self::progress::Watch;
 pub(crate) use self::progress::{Pace, Progress};
 pub(crate) use self::stream::DataStream;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::num::NonZeroU16;
 use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -40,6 +41,9 @@ pub(crate) struct Stranger {
     /// How many there have been by now.
     pub(crate) count: u64,
 }
+
+/// Why there is no active connection, and what the operating system says of it.
+pub(crate) type NotConnected = (DataFailure, io::Error);
 
 /// Why there is no listener, and what the operating system says of it.
 pub(crate) type NoListener = (DataFailure, Option<io::Error>);
@@ -96,15 +100,39 @@ impl PassiveListener {
     }
 }
 
-/// Connects to the client at `remote`, from the address `local` that it reached. Both are canonical. How long that may
-/// take is for the caller to say.
+/// Connects to the client at `remote`, from the address `local` that it reached, and from this port of it, if one is
+/// given. Both addresses are canonical. How long that may take is for the caller to say.
 ///
 /// # Errors
-/// What the operating system says when the client is not reached.
-pub(crate) async fn connect(local: IpAddr, remote: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if local.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.bind((local, 0).into())?;
-    socket.connect(remote).await
+/// [`DataFailure::SourcePort`] when the connection cannot leave from that port, [`DataFailure::Connect`] when the client
+/// is not reached.
+pub(crate) async fn connect(
+    local: IpAddr,
+    source_port: Option<NonZeroU16>,
+    remote: SocketAddr,
+) -> Result<TcpStream, NotConnected> {
+    let not_reached = |error| (DataFailure::Connect, error);
+    let socket = if local.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(not_reached)?;
+    let Some(port) = source_port else {
+        socket.bind((local, 0).into()).map_err(not_reached)?;
+        return socket.connect(remote).await.map_err(not_reached);
+    };
+    // Many connections share the port, those in TIME_WAIT among them; only the other end tells them apart.
+    let bound = socket.set_reuseaddr(true).and_then(|()| socket.bind((local, port.get()).into()));
+    bound.map_err(|error| (DataFailure::SourcePort, error))?;
+    socket.connect(remote).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => {
+            (DataFailure::SourcePort, doubled(&error))
+        }
+        _ => not_reached(error),
+    })
+}
+
+/// What systems mean by these two words of theirs.
+fn doubled(error: &io::Error) -> io::Error {
+    let meaning = "another connection leads to the same port of the client, or did a minute ago";
+    io::Error::new(error.kind(), format!("{meaning} ({error})"))
 }
 
 /// Listens on the first port that nobody else has.
@@ -227,10 +255,10 @@ mod tests {
         let address = SocketAddr::new(LOCAL, listener.port());
         let clients = async {
             for _ in 0..100 {
-                let mut stranger = connect(STRANGER, address).await.unwrap();
+                let mut stranger = connect(STRANGER, None, address).await.unwrap();
                 assert!(matches!(stranger.read(&mut [0]).await, Ok(0) | Err(_)));
             }
-            connect(LOCAL, address).await.unwrap()
+            connect(LOCAL, None, address).await.unwrap()
         };
         let (accepted, client) = tokio::join!(accept(&mut listener), clients);
         assert_eq!(accepted.unwrap().peer_addr().unwrap(), client.local_addr().unwrap());
@@ -242,7 +270,7 @@ mod tests {
     async fn anybody_may_come_where_that_is_permitted() {
         let mut listener = PassiveListener::open(LOCAL, &PassivePorts::new(&[]), None).unwrap();
         let address = SocketAddr::new(LOCAL, listener.port());
-        let (accepted, client) = tokio::join!(accept(&mut listener), connect(STRANGER, address));
+        let (accepted, client) = tokio::join!(accept(&mut listener), connect(STRANGER, None, address));
         assert_eq!(accepted.unwrap().peer_addr().unwrap(), client.unwrap().local_addr().unwrap());
     }
 
@@ -263,7 +291,7 @@ mod tests {
         for _ in 0..ATTEMPTS {
             let (ports, mut listener) = one_port();
             let address = SocketAddr::new(LOCAL, listener.port());
-            let (accepted, client) = tokio::join!(accept(&mut listener), connect(LOCAL, address));
+            let (accepted, client) = tokio::join!(accept(&mut listener), connect(LOCAL, None, address));
             // The side that closes first, as in a download, is the one that lingers.
             drop(accepted.unwrap());
             assert_eq!(client.unwrap().read(&mut [0]).await.unwrap(), 0);
@@ -280,6 +308,59 @@ mod tests {
         // It is held, so that nobody can begin to listen there.
         let held = TcpSocket::new_v4().unwrap();
         held.bind((LOCAL, 0).into()).unwrap();
-        assert!(connect(LOCAL, held.local_addr().unwrap()).await.is_err());
+        assert!(connect(LOCAL, None, held.local_addr().unwrap()).await.is_err());
+    }
+
+    /// A port that is bound, so that nobody else is given it, but may be shared by those who say so.
+    #[cfg(target_os = "linux")]
+    fn shared_port() -> (TcpSocket, Option<NonZeroU16>) {
+        let held = TcpSocket::new_v4().unwrap();
+        held.set_reuseaddr(true).unwrap();
+        held.bind((LOCAL, 0).into()).unwrap();
+        let port = NonZeroU16::new(held.local_addr().unwrap().port());
+        (held, port)
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")] // others do not let the port be held
+    async fn connections_share_the_port_they_leave_from() {
+        let (_held, port) = shared_port();
+        let clients = [(); 3].map(|()| StdListener::bind((LOCAL, 0)).unwrap());
+        let [first, second, third] = clients.each_ref().map(|client| client.local_addr().unwrap());
+        let (one, two) = tokio::join!(connect(LOCAL, port, first), connect(LOCAL, port, second));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        for connection in [&one, &two] {
+            assert_eq!(NonZeroU16::new(connection.local_addr().unwrap().port()), port);
+        }
+        // To the same port of a client there can be one only.
+        let (failure, error) = connect(LOCAL, port, first).await.unwrap_err();
+        assert_eq!((failure, error.kind()), (DataFailure::SourcePort, io::ErrorKind::AddrNotAvailable));
+        // The side that closes first is the one that lingers.
+        drop(one);
+        let (mut accepted, _) = clients[0].accept().unwrap();
+        assert_eq!(io::Read::read(&mut accepted, &mut [0]).unwrap(), 0);
+        drop(accepted);
+        connect(LOCAL, port, third).await.unwrap();
+        drop(two);
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_port_that_somebody_listens_on_is_nothing_to_leave_from() {
+        let taken = StdListener::bind((LOCAL, 0)).unwrap();
+        let port = NonZeroU16::new(taken.local_addr().unwrap().port());
+        let client = StdListener::bind((LOCAL, 0)).unwrap();
+        let (failure, error) = connect(LOCAL, port, client.local_addr().unwrap()).await.unwrap_err();
+        assert_eq!((failure, error.kind()), (DataFailure::SourcePort, io::ErrorKind::AddrInUse));
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_client_that_refuses_is_not_the_fault_of_the_port() {
+        let (_held, port) = shared_port();
+        let deaf = TcpSocket::new_v4().unwrap();
+        deaf.bind((LOCAL, 0).into()).unwrap();
+        let (failure, _) = connect(LOCAL, port, deaf.local_addr().unwrap()).await.unwrap_err();
+        assert_eq!(failure, DataFailure::Connect);
     }
 }

@@ -242,6 +242,7 @@ impl TracingLog {
                 "no passive listener could be opened on the address that the client reached"
             }
             DataFailure::Connect => "the client cannot be connected to (PORT, EPRT)",
+            DataFailure::SourcePort => "the client cannot be connected to from active.source_port",
         };
         match error {
             None => record!(Level::WARN, "wharf::session", session, "{why}"),
@@ -409,6 +410,7 @@ mod tests {
             log.stranger_refused(&session(), &stranger);
             log.data_failed(&session(), DataFailure::PortsExhausted, None);
             log.data_failed(&session(), DataFailure::Listen, Some(&std::io::Error::other("no")));
+            log.data_failed(&session(), DataFailure::SourcePort, Some(&std::io::Error::other("no")));
         });
         let of_ann = "session=7 peer=192.0.2.1:50312 user=ann";
         let expected = [
@@ -416,6 +418,7 @@ mod tests {
              client's (active.permit_foreign_addresses)",
             "no passive port left: every port of passive.ports is in use; widen the range",
             "no passive listener could be opened on the address that the client reached: no",
+            "the client cannot be connected to from active.source_port: no",
         ];
         assert_eq!(said, expected.map(|line| format!("WARN wharf::session {line} {of_ann}")));
     }
