@@ -8,7 +8,7 @@ use wharf::auth;
 use crate::args::{self, Command, Flags};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::{output, self_signed, server, tls, users};
+use crate::{manual, output, self_signed, server, tls, users};
 
 /// # Errors
 /// When it cannot be done; the failure knows the exit code.
@@ -24,10 +24,8 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             output::say(&String::from_utf8_lossy(&script))
         }
         Command::Man => {
-            let mut page = Vec::new();
-            let rendered = clap_mangen::Man::new(args::table()).render(&mut page);
-            rendered.map_err(|error| Failure::runtime(format!("the manual page: {error}")))?;
-            output::say(&String::from_utf8_lossy(&page))
+            let page = manual::page();
+            output::say(&page.map_err(|error| Failure::runtime(format!("the manual page: {error}")))?)
         }
     }
 }

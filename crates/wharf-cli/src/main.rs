@@ -12,6 +12,7 @@ mod daemon;
 mod failure;
 mod listen;
 mod logging;
+mod manual;
 mod output;
 mod self_signed;
 mod server;
