@@ -219,11 +219,13 @@ impl LineDecoder {
         if !self.discarding && line.len() - usize::from(ends_with_cr) <= self.limit {
             return None;
         }
+        // What is thrown away still says whether the rest of the line is argument.
+        self.is_in_argument();
         // The CR may be the first half of the end that is waited for.
         self.buffer = if ends_with_cr { vec![b'\r'] } else { Vec::new() };
         self.start = 0;
         self.searched = self.buffer.len();
-        (self.in_argument, self.told) = (false, 0);
+        self.told = self.buffer.len();
         (!std::mem::replace(&mut self.discarding, true)).then_some(LineError::TooLong)
     }
 
@@ -328,6 +330,16 @@ mod tests {
         let bytes = prop::collection::vec(byte, 0..40);
         prop::collection::vec(prop_oneof![bytes, Just(b"\r\n".to_vec()), Just(b"word".to_vec())], 0..12)
             .prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn the_rest_of_a_line_that_is_too_long_is_argument_still() {
+        let stream = [b"A ".as_slice(), &[b'x'; 2 * LIMIT], b"\r\xff\xf8\nB\r\nC\r\n"].concat();
+        let expected = [None, Some(b"C".to_vec())];
+        assert_eq!(decode(&[&stream]), expected);
+        for size in 1..stream.len() {
+            assert_eq!(decode(&stream.chunks(size).collect::<Vec<_>>()), expected, "{size}");
+        }
     }
 
     proptest! {
