@@ -164,7 +164,15 @@ pub(crate) struct Flags {
     /// Write log records in this format [default: text]
     #[arg(long, value_name = "FORMAT", env = "WHARF_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+
+    /// What variables gave, where no flag did.
+    #[arg(skip)]
+    pub(crate) variables: Variables,
 }
+
+/// The flags that a variable stands for, each as it is written, with its variable.
+#[derive(Debug, Default)]
+pub(crate) struct Variables(Vec<([Option<String>; 2], String)>);
 
 /// An encoding of file names.
 #[derive(Clone, Copy, Debug)]
@@ -191,19 +199,61 @@ pub(crate) enum Concurrency {
 /// # Errors
 /// When a flag or a value is wrong.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, Failure> {
-    let matches = match Arguments::command().try_get_matches_from(arguments) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let matches = match table().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(answer) if !answer.use_stderr() => {
             return Ok(Request::Show(answer.render().to_string()));
         }
-        Err(error) => return Err(Failure::usage(explain(&error))),
+        Err(error) => {
+            // Who is wrong, flag or variable, is in no error; without its variables the line alone can be.
+            let line = table().mut_args(without_variable);
+            let line = line.mut_subcommands(|command| command.mut_args(without_variable));
+            let is_variable = line.try_get_matches_from(&arguments).is_ok();
+            return Err(Failure::usage(explain(&error, is_variable)));
+        }
     };
     let typed = |id: &clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
     if let Some(name) = matches.subcommand_name().filter(|_| matches.ids().any(typed)) {
         return Err(Failure::usage(format!("flags go after the command: wharf {name} ...")));
     }
-    let arguments = Arguments::from_arg_matches(&matches).map_err(|error| Failure::usage(explain(&error)))?;
-    Ok(Request::Run(Box::new(arguments.command.unwrap_or(Command::Serve(arguments.flags)))))
+    let arguments = Arguments::from_arg_matches(&matches);
+    let arguments = arguments.map_err(|error| Failure::usage(explain(&error, false)))?;
+    let mut command = arguments.command.unwrap_or(Command::Serve(arguments.flags));
+    if let Command::Serve(flags) | Command::Check(flags) = &mut command {
+        flags.variables = Variables::found(matches.subcommand().map_or(&matches, |(_, matches)| matches));
+    }
+    Ok(Request::Run(Box::new(command)))
+}
+
+impl Variables {
+    fn found(matches: &clap::ArgMatches) -> Self {
+        let table = table();
+        let given = table.get_arguments().filter(|flag| {
+            let id = flag.get_id().as_str();
+            matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::EnvVariable)
+        });
+        let found = given.filter_map(|flag| {
+            let short = flag.get_short().map(|short| format!("-{short}"));
+            let long = flag.get_long().map(|long| format!("--{long}"));
+            Some(([short, long], variable_of(flag)?))
+        });
+        Self(found.collect())
+    }
+
+    /// The flag as its user gave it: by itself, or by a variable.
+    pub(crate) fn spell<'a>(&'a self, flag: &'a str) -> &'a str {
+        let given = self.0.iter().find(|(spellings, _)| spellings.iter().flatten().any(|one| one == flag));
+        given.map_or(flag, |(_, variable)| variable)
+    }
+}
+
+fn variable_of(flag: &clap::Arg) -> Option<String> {
+    flag.get_env().map(|variable| variable.to_string_lossy().into_owned())
+}
+
+fn without_variable(flag: clap::Arg) -> clap::Arg {
+    flag.env(None)
 }
 
 /// The whole command line, for completions and the manual page.
@@ -254,10 +304,14 @@ fn encoding(text: &str) -> Result<Encoding, String> {
 }
 
 /// What is wrong with the command line, in one line that names the nearest right word.
-fn explain(error: &clap::Error) -> String {
+fn explain(error: &clap::Error, is_variable: bool) -> String {
     let context = |kind| error.get(kind).map(text_of).unwrap_or_default();
     let flags = context(ContextKind::InvalidArg);
     let flag = flags.split(' ').next().unwrap_or_default();
+    let table = table();
+    let given = table.get_arguments().find(|one| is_variable && one.get_long() == flag.strip_prefix("--"));
+    let variable = given.and_then(variable_of);
+    let flag = variable.as_deref().unwrap_or(flag);
     let hint = |kind, prefix: &str, otherwise: &str| match context(kind).as_str() {
         "" => otherwise.to_owned(),
         meant => format!("did you mean {prefix}{meant}?"),

@@ -88,7 +88,9 @@ impl Config {
     /// # Errors
     /// When any of it is wrong.
     pub(crate) fn load(flags: &Flags) -> Result<Self, Failure> {
-        let mut file = flags.config.as_deref().map(file::load).transpose()?.unwrap_or_default();
+        let setting = flags.variables.spell("--config");
+        let file = flags.config.as_deref().map(|path| file::load(setting, path)).transpose()?;
+        let mut file = file.unwrap_or_default();
         flags::apply(flags, &mut file)?;
         let mut notes = flags::notes(flags);
         notes.extend(unlikely_address(&file.passive));

@@ -30,13 +30,13 @@ const TABLES: &[(&str, &str)] = &[
     ("users.overrides.", "[[users]]\n[[users.overrides]]"),
 ];
 
-/// Reads the file at `path`. Relative paths in it start at its own directory.
+/// Reads the file at `path`, which the `setting` names. Relative paths in it start at its own directory.
 ///
 /// # Errors
 /// When it cannot be read, is not TOML, or holds an unknown key or a value of the wrong kind.
-pub(crate) fn load(path: &Path) -> Result<raw::File, Failure> {
-    no_directory("--config", path)?;
-    let text = fs::read_to_string(path).map_err(|error| unreadable("--config", path, &error))?;
+pub(crate) fn load(setting: &str, path: &Path) -> Result<raw::File, Failure> {
+    no_directory(setting, path)?;
+    let text = fs::read_to_string(path).map_err(|error| unreadable(setting, path, &error))?;
     let mut file = parse(&text).map_err(|wrong| {
         let place = wrong.line.map_or_else(String::new, |line| format!("{line}:"));
         Failure::usage(format!("{}:{place} {}", path.display(), wrong.message))

@@ -29,15 +29,18 @@ pub(crate) fn apply(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> 
 pub(crate) fn notes(flags: &Flags) -> Vec<String> {
     let mut notes = Vec::new();
     if flags.write && flags.username.is_none() {
-        notes.push("-w without -u: everybody who can connect may change, delete and upload files".to_owned());
+        let write = flags.variables.spell("-w");
+        notes.push(format!(
+            "{write} without -u: everybody who can connect may change, delete and upload files"
+        ));
     }
     if flags.concurrency.is_some_and(|kind| kind != Concurrency::Async) {
-        notes.push("--concurrency changes nothing: one process serves everybody on all cores".to_owned());
+        let concurrency = flags.variables.spell("--concurrency");
+        notes.push(format!("{concurrency} changes nothing: one process serves everybody on all cores"));
     }
     if flags.disable_sendfile {
-        notes.push(
-            "--disable-sendfile changes nothing: wharf decides by itself when the kernel copies".to_owned(),
-        );
+        let sendfile = flags.variables.spell("--disable-sendfile");
+        notes.push(format!("{sendfile} changes nothing: wharf decides by itself when the kernel copies"));
     }
     notes
 }
@@ -61,6 +64,7 @@ fn apply_addresses(flags: &Flags, file: &mut raw::File) {
 }
 
 fn apply_tls(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
+    let spell = |flag| flags.variables.spell(flag);
     if flags.tls {
         file.tls.get_or_insert_default();
     }
@@ -72,19 +76,20 @@ fn apply_tls(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
     ];
     let Some(tls) = &mut file.tls else {
         return match needing_tls.into_iter().find(|(_, given)| *given) {
-            Some((flag, _)) => Err(Failure::usage(format!("{flag} needs --tls"))),
+            Some((flag, _)) => Err(Failure::usage(format!("{} needs --tls", spell(flag)))),
             None => Ok(()),
         };
     };
     if let Some(certificate) = &flags.certfile {
-        tls.certificate = Some(readable("--certfile", certificate)?);
+        tls.certificate = Some(readable(spell("--certfile"), certificate)?);
         tls.key = None;
     }
     if let Some(key) = &flags.keyfile {
-        tls.key = Some(readable("--keyfile", key)?);
+        tls.key = Some(readable(spell("--keyfile"), key)?);
     }
     if flags.tls && tls.certificate.is_none() {
-        return Err(Failure::usage("--tls needs --certfile; wharf self-signed makes one to try"));
+        let problem = "needs --certfile; wharf self-signed makes one to try";
+        return Err(Failure::usage(format!("{} {problem}", spell("--tls"))));
     }
     tls.require_control |= flags.tls_control_required;
     tls.require_data |= flags.tls_data_required;
@@ -114,6 +119,7 @@ fn override_with<T>(slot: &mut Option<T>, given: Option<T>) {
 
 /// Makes the one user that flags can describe, or without any and without a file, the anonymous one.
 fn apply_user(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
+    let spell = |flag| flags.variables.spell(flag);
     let describing = [
         ("-u", flags.username.is_some()),
         ("-P", flags.password.is_some()),
@@ -132,21 +138,23 @@ fn apply_user(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
         }
         (Some(flag), Some(config)) if file_has_users => {
             return Err(Failure::usage(format!(
-                "{flag} and the users of {} exclude each other",
+                "{} and the users of {} exclude each other",
+                spell(flag),
                 config.display()
             )));
         }
         _ => {}
     }
     let home = match &flags.directory {
-        Some(directory) => directory_of("-d", directory)?,
+        Some(directory) => directory_of(spell("-d"), directory)?,
         None => std::env::current_dir().map_err(|error| unreadable("-d", Path::new("."), &error))?,
     };
     let permissions = Some(Written(if flags.write { Letters::ALL } else { Letters::READ_ONLY }));
+    let user_needs = |what: &str| Failure::usage(format!("{} needs {what}", spell("-u")));
     match (flags.username.as_deref(), password(flags)?) {
-        (Some(""), _) => return Err(Failure::usage("-u needs a name that is not empty")),
+        (Some(""), _) => return Err(user_needs("a name that is not empty")),
         (Some(_), Some(password)) if password.expose().is_empty() => {
-            return Err(Failure::usage("-u needs a password that is not empty"));
+            return Err(user_needs("a password that is not empty"));
         }
         (Some(name), Some(password)) => file.users.push(raw::User {
             name: name.into(),
@@ -159,7 +167,7 @@ fn apply_user(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
             file.anonymous = Some(raw::Anonymous { home, permissions, ..raw::Anonymous::default() })
         }
         (Some(_), None) => {
-            return Err(Failure::usage("-u needs a password: -P, --password-file or WHARF_PASSWORD"));
+            return Err(user_needs("a password: -P, --password-file or WHARF_PASSWORD"));
         }
         (None, Some(_)) => {
             return Err(Failure::usage("a password (-P or --password-file) needs a user: -u"));
@@ -174,9 +182,11 @@ fn password(flags: &Flags) -> Result<Option<Secret>, Failure> {
         return Ok(flags.password.clone());
     };
     if flags.password.is_some() {
-        return Err(Failure::usage("-P and --password-file exclude each other"));
+        let [password, file] = ["-P", "--password-file"].map(|flag| flags.variables.spell(flag));
+        return Err(Failure::usage(format!("{password} and {file} exclude each other")));
     }
-    let text = fs::read(path).map_err(|error| unreadable("--password-file", path, &error))?;
+    let text =
+        fs::read(path).map_err(|error| unreadable(flags.variables.spell("--password-file"), path, &error))?;
     let text = Secret::new(text);
     let line = text.expose().split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     Ok(Some(Secret::new(line)))

@@ -96,16 +96,36 @@ fn flags() {
 fn variables() {
     let dir = place();
     for (name, value, expected) in [
-        ("WHARF_WRITE", "perhaps", r#"--write: "perhaps": expected true or false"#),
-        ("WHARF_CONFIG", "none.toml", "--config: none.toml: no such file or directory"),
+        ("WHARF_WRITE", "perhaps", r#"WHARF_WRITE: "perhaps": expected true or false"#),
+        ("WHARF_LOG_FORMAT", "xml", r#"WHARF_LOG_FORMAT: "xml": expected text, json"#),
+        ("WHARF_DIRECTORY", "file", "WHARF_DIRECTORY: file: not a directory"),
+        ("WHARF_CERTFILE", "cert.pem", "WHARF_CERTFILE needs --tls"),
+        ("WHARF_TLS", "yes", "WHARF_TLS needs --certfile; wharf self-signed makes one to try"),
+        ("WHARF_USERNAME", "ann", "WHARF_USERNAME needs a password: -P, --password-file or WHARF_PASSWORD"),
+        ("WHARF_CONFIG", "none.toml", "WHARF_CONFIG: none.toml: no such file or directory"),
         (
             "WHARF_PORT",
             "tcp://10.0.0.1:21",
-            "--port: \"tcp://10.0.0.1:21\": Kubernetes sets WHARF_PORT to this for a service called wharf; \
+            "WHARF_PORT: \"tcp://10.0.0.1:21\": Kubernetes sets WHARF_PORT to this for a service called wharf; \
              set enableServiceLinks: false, or give the service another name",
         ),
     ] {
         refused(wharf(dir.path(), ["check"]).env(name, value), expected);
+        refused(wharf(dir.path(), [""; 0]).env(name, value), expected);
+    }
+    // The line is told by its flags, whatever variables are there besides.
+    for (line, name, value, expected) in [
+        ("-p x", "WHARF_PORT", "y", r#"--port: "x": expected a port from 0 to 65535"#),
+        ("-p x", "WHARF_RANGE", "y", r#"--port: "x": expected a port from 0 to 65535"#),
+        (
+            "-p 2121 -d publik",
+            "WHARF_DIRECTORY",
+            "public",
+            "-d: publik: no such file or directory; did you mean public?",
+        ),
+        ("--tls-data-required", "WHARF_TLS", "no", "--tls-data-required needs --tls"),
+    ] {
+        refused(wharf(dir.path(), line.split(' ')).env(name, value), expected);
     }
 }
 
