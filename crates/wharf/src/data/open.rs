@@ -213,13 +213,16 @@ fn refused(error: io::Error) -> NoListener {
 mod tests {
     use std::net::Ipv4Addr;
 
+    #[cfg(unix)]
     use tokio::io::AsyncReadExt;
 
     use super::*;
 
     const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    #[cfg(target_os = "linux")]
     const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
+    #[cfg(unix)]
     async fn accept(listener: &mut PassiveListener) -> io::Result<TcpStream> {
         loop {
             let comer = std::future::poll_fn(|context| listener.poll_accept(context)).await?;

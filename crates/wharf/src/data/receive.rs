@@ -14,8 +14,8 @@ use wharf_proto::{Cause, Ending, FromWire};
 use super::buffer::Buffer;
 use super::progress::Watch;
 use super::send::failed;
-use super::stream::{DataStream, PeerEnd};
-use super::upload::Upload;
+use super::stream::{DataStream, PeerEnd, PlainStream};
+use super::upload::{LocalUpload, Upload};
 use super::{Proof, Route};
 use crate::fs::{FsErrorKind, Sink};
 
@@ -122,12 +122,11 @@ impl Receiver {
             }
             if self.arrived.is_full() {
                 self.pass_on().await?;
-                #[cfg(target_os = "linux")]
-                if let (Route::Kernel, Upload::Local(local), DataStream::Plain(socket)) =
+                if let (Route::Kernel, Upload::Local(local), DataStream::Plain(plain)) =
                     (route, &mut self.upload, &mut *stream)
+                    && let Some(end) = by_kernel(plain, local, watch).await?
                 {
-                    let socket = socket.socket().map_err(|_| Cause::Peer)?;
-                    return by_kernel(socket, local, watch).await;
+                    return Ok(end);
                 }
             }
         }
@@ -183,15 +182,16 @@ impl Receiver {
     }
 }
 
-/// Has the kernel receive until the peer ends it.
+/// Has the kernel receive until the peer ends it; `None` where the kernel cannot.
 #[cfg(target_os = "linux")]
 async fn by_kernel(
-    socket: &Arc<tokio::net::TcpStream>,
-    local: &mut super::upload::LocalUpload,
+    stream: &mut PlainStream,
+    local: &mut LocalUpload,
     watch: &mut Watch,
-) -> Result<PeerEnd, Cause> {
+) -> Result<Option<PeerEnd>, Cause> {
     use super::kernel::{Mover, Received};
 
+    let socket = stream.socket().map_err(|_| Cause::Peer)?;
     let mut mover = Mover::new();
     loop {
         watch.wait(socket.readable()).await?.map_err(|_| Cause::Peer)?;
@@ -202,10 +202,19 @@ async fn by_kernel(
         (received, mover) = hop.await.map_err(failed)?;
         match received {
             Received::Bytes(count) => watch.paced(count).await?,
-            Received::Fin => return Ok(PeerEnd::Fin),
-            Received::Reset => return Ok(PeerEnd::Reset),
+            Received::Fin => return Ok(Some(PeerEnd::Fin)),
+            Received::Reset => return Ok(Some(PeerEnd::Reset)),
         }
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn by_kernel(
+    _: &mut PlainStream,
+    _: &mut LocalUpload,
+    _: &mut Watch,
+) -> Result<Option<PeerEnd>, Cause> {
+    Ok(None)
 }
 
 /// Reads what is there, `None` when nothing is.

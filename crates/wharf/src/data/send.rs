@@ -13,9 +13,7 @@ use super::Route;
 use super::buffer::{Buffer, CAPACITY};
 use super::progress::Watch;
 use super::reader::Reader;
-use super::stream::DataStream;
-#[cfg(target_os = "linux")]
-use super::stream::PlainStream;
+use super::stream::{DataStream, PlainStream};
 use crate::fs::{FsError, FsErrorKind, FsResult, Source, SourceKind};
 
 /// A file up to this size is read and sent, in two calls; it takes more to make `sendfile` pay.
@@ -63,7 +61,6 @@ async fn send_file(
     wire: &mut Option<Wire>,
     watch: &mut Watch,
 ) -> Result<(), Cause> {
-    #[cfg(target_os = "linux")]
     if let (Route::Kernel, DataStream::Plain(plain)) = (route, &mut *stream)
         && by_kernel(plain, reader, watch).await?
     {
@@ -99,6 +96,12 @@ async fn by_kernel(stream: &mut PlainStream, reader: &mut Reader, watch: &mut Wa
             Sent::Unsupported => return Ok(false),
         }
     }
+}
+
+/// Elsewhere it never can.
+#[cfg(not(target_os = "linux"))]
+async fn by_kernel(_: &mut PlainStream, _: &mut Reader, _: &mut Watch) -> Result<bool, Cause> {
+    Ok(false)
 }
 
 /// Sends a small file whole; false, with nothing sent of what is left, when it turns out not to be small.

@@ -134,7 +134,11 @@ fn shortage(error: &io::Error) -> Shortage {
 
 #[cfg(not(unix))]
 fn shortage(error: &io::Error) -> Shortage {
+    /// Too many open sockets, as Windows says it.
+    const WSAEMFILE: i32 = 10_024;
+
     match error.kind() {
+        _ if error.raw_os_error() == Some(WSAEMFILE) => Shortage::Descriptors,
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => Shortage::None,
         _ => Shortage::Other,
     }
