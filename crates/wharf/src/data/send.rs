@@ -162,6 +162,7 @@ pub(super) async fn write_last(
     match stream {
         #[cfg(target_os = "linux")]
         DataStream::Plain(plain) => write_more(plain, bytes, watch).await,
+        #[cfg(any(feature = "tls", not(target_os = "linux")))]
         stream => write_all(stream, bytes, watch).await,
     }
 }
