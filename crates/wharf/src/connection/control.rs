@@ -13,14 +13,12 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-#[cfg(feature = "tls")]
-use tokio_rustls::server::TlsStream;
 use wharf_proto::{Input, Session};
 
 use super::Parting;
 use crate::data::ControlAlive;
 #[cfg(feature = "tls")]
-use crate::tls::TlsSession;
+use crate::tls::{TlsSession, TlsStream};
 
 /// How many bytes are taken from the socket at once.
 const READ_SIZE: usize = 4096;
@@ -89,12 +87,7 @@ impl Control {
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
                 let mut buffer = tokio::io::ReadBuf::new(space);
-                let read = Pin::new(&mut *stream).poll_read(context, &mut buffer);
-                if stream.get_ref().1.wants_write() {
-                    // TLS's own answer to what was read. Whether it can be sent, the next call tells.
-                    let _ = Pin::new(stream).poll_flush(context);
-                }
-                ready!(read)?;
+                ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
                 Poll::Ready(Ok(buffer.filled().len()))
             }
             Self::Gone => Poll::Ready(Ok(0)),

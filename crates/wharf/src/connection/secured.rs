@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wharf_proto::{Cause, Direction, Ending, TransferEnd};
 
-use crate::data::{self, DataStream, Job, Opened, Progress};
+use crate::data::{self, DataStream, Job, Opened, Progress, Socket};
 use crate::events::{ReuseRecord, SessionInfo, TracingLog};
 use crate::tls::{LONGEST_HANDSHAKE, NewTicket, SessionReuse, TlsSession};
 
@@ -54,7 +54,7 @@ async fn shake_hands(
         Direction::Send | Direction::List => NewTicket::One,
     };
     let patience = if timeout.is_zero() { LONGEST_HANDSHAKE } else { timeout };
-    let secured = async { tls.accept_data(stream.into_socket()?, ticket, patience).await };
+    let secured = async { tls.accept_data(Socket::from(stream.into_socket()?), ticket, patience).await };
     let secured = secured.await.map_err(|error| {
         log.handshake_failed(&info, "data", &error);
         let late = error.kind() == std::io::ErrorKind::TimedOut;

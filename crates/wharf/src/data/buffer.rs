@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 /// How much one buffer holds, in bytes.
-pub(super) const CAPACITY: usize = 256 * 1024;
+pub(crate) const CAPACITY: usize = 256 * 1024;
 
 /// How many buffers are kept for the next transfers.
 const KEPT: usize = 32;
@@ -14,36 +14,42 @@ static POOL: Mutex<Vec<Box<[u8]>>> = Mutex::new(Vec::new());
 ///
 /// Fresh memory is zeroed by the operating system page by page as it is touched, so a small file costs a small buffer.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Box<[u8]>,
     filled: usize,
 }
 
 impl Buffer {
     /// An empty buffer of [`CAPACITY`] bytes.
-    pub(super) fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let kept = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
         Self { bytes: kept.unwrap_or_else(|| vec![0; CAPACITY].into_boxed_slice()), filled: 0 }
     }
 
+    /// An empty buffer of `size` bytes that does not come from the pool.
+    #[cfg(feature = "tls")]
+    pub(crate) fn of(size: usize) -> Self {
+        Self { bytes: vec![0; size].into_boxed_slice(), filled: 0 }
+    }
+
     /// The room behind what is filled, at most `most` bytes of it.
-    pub(super) fn spare(&mut self, most: usize) -> &mut [u8] {
+    pub(crate) fn spare(&mut self, most: usize) -> &mut [u8] {
         let (_, spare) = self.bytes.split_at_mut(self.filled);
         let room = spare.len().min(most);
         spare.split_at_mut(room).0
     }
 
     /// Says that the first `count` bytes of the spare room are filled now.
-    pub(super) fn advance(&mut self, count: usize) {
+    pub(crate) fn advance(&mut self, count: usize) {
         self.filled = (self.filled + count).min(self.bytes.len());
     }
 
     /// How many bytes are filled.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.filled
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
@@ -51,8 +57,37 @@ impl Buffer {
         self.filled == self.bytes.len()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.filled = 0;
+    }
+
+    /// How many bytes it holds at most.
+    #[cfg(feature = "tls")]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds as many of `bytes` as there is room for.
+    #[cfg(feature = "tls")]
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
+        let room = self.spare(bytes.len());
+        room.copy_from_slice(bytes.split_at(room.len()).0);
+        let count = room.len();
+        self.advance(count);
+    }
+
+    /// Drops the first `count` bytes; the others move to the front.
+    #[cfg(feature = "tls")]
+    pub(crate) fn drop_front(&mut self, count: usize) {
+        let count = count.min(self.filled);
+        self.bytes.copy_within(count..self.filled, 0);
+        self.filled -= count;
+    }
+}
+
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes.split_at_mut(self.filled).0
     }
 }
 

@@ -32,11 +32,15 @@ use std::time::Duration;
 use wharf_proto::listing::Format;
 use wharf_proto::{Cause, Ending, TransferEnd, TransferPlan, TransferType};
 
+#[cfg(feature = "tls")]
+pub(crate) use self::buffer::{Buffer, CAPACITY as BUFFER_SIZE};
 pub(crate) use self::list::now;
 pub(crate) use self::open::{Comer, NotConnected, PassiveListener, Stranger, connect};
 use self::progress::Watch;
 pub(crate) use self::progress::{Pace, Progress};
 pub(crate) use self::stream::DataStream;
+#[cfg(feature = "tls")]
+pub(crate) use self::stream::Socket;
 use crate::fs::{Entries, Sink, SinkKind, Source, SourceKind};
 
 /// One transfer, all set.

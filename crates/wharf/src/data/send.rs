@@ -193,9 +193,21 @@ pub(super) async fn write_all(
 ) -> Result<(), Cause> {
     while !bytes.is_empty() {
         let (piece, _) = bytes.split_at(watch.piece(bytes.len()));
+        send_pending(stream, watch).await?;
         let written = watch.wait(stream.write(piece)).await?.map_err(broken)?;
         bytes = bytes.split_at(written).1;
         watch.moved(written).await?;
+    }
+    Ok(())
+}
+
+/// Sends what TLS has sealed, which may be much: a slow peer takes it in parts, and each of them counts as progress.
+///
+/// # Errors
+/// Why it was not all.
+pub(super) async fn send_pending(stream: &mut DataStream, watch: &Watch) -> Result<(), Cause> {
+    while stream.has_pending() {
+        watch.wait(poll_fn(|context| stream.poll_send(context))).await?.map_err(broken)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use wharf_proto::Cause;
 
 use super::progress::Watch;
-use super::send::broken;
+use super::send::{broken, send_pending};
 use super::stream::DataStream;
 
 /// How long the peer's system may go without acknowledging anything before we stop waiting: it has the rest in hand
@@ -32,6 +32,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// # Errors
 /// [`Cause::Peer`] when it did not; the cause, when the transfer is to end first.
 pub(super) async fn settle(stream: &mut DataStream, watch: &Watch) -> Result<(), Cause> {
+    send_pending(stream, watch).await?;
     watch.wait(stream.shutdown()).await?.map_err(broken)?;
     watch.wait(acknowledged(stream)).await?.map_err(broken)?;
     if watch.progress.bytes() > UNREAD {

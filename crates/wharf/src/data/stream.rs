@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::lazy::Lazy;
+#[cfg(feature = "tls")]
+use crate::tls::TlsStream;
 
 /// An open data connection.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub(crate) enum DataStream {
     Plain(PlainStream),
     /// Under TLS, its handshake done.
     #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 /// How the peer ended what it sent.
@@ -71,7 +73,27 @@ impl DataStream {
         match self {
             Self::Plain(stream) => stream.socket().map(|socket| &**socket),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Ok(stream.get_ref().0),
+            Self::Tls(stream) => Ok(&stream.socket().0),
+        }
+    }
+
+    /// Whether sealed bytes wait to be sent.
+    pub(super) fn has_pending(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.has_pending(),
+        }
+    }
+
+    /// Sends some of the sealed bytes that wait.
+    pub(super) fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(not(feature = "tls"))]
+        let _ = context;
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.poll_send(context),
         }
     }
 
@@ -82,7 +104,7 @@ impl DataStream {
             Self::Plain(Lazy::Watched(stream)) => Some((&**stream).into()),
             Self::Plain(Lazy::Lost) => None,
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Some(stream.get_ref().0.into()),
+            Self::Tls(stream) => Some((&*stream.socket().0).into()),
         }
     }
 
@@ -127,16 +149,8 @@ impl AsyncRead for DataStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(stream) => {
-                // What a client sends comes after the reply that it waits for.
-                let socket = stream.socket()?;
-                loop {
-                    ready!(socket.poll_read_ready(context))?;
-                    if let Some(read) = at_once(socket.try_read(buffer.initialize_unfilled())) {
-                        return Poll::Ready(read.map(|count| buffer.advance(count)));
-                    }
-                }
-            }
+            // What a client sends comes after the reply that it waits for.
+            Self::Plain(stream) => poll_read(stream.socket()?, context, buffer),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
@@ -152,13 +166,7 @@ impl AsyncWrite for DataStream {
                 {
                     return Poll::Ready(written);
                 }
-                let socket = stream.socket()?;
-                loop {
-                    ready!(socket.poll_write_ready(context))?;
-                    if let Some(written) = at_once(socket.try_write(bytes)) {
-                        return Poll::Ready(written);
-                    }
-                }
+                poll_write(stream.socket()?, context, bytes)
             }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
@@ -181,12 +189,70 @@ impl AsyncWrite for DataStream {
         let _ = context;
         match self.get_mut() {
             Self::Plain(Lazy::Unwatched(socket)) => Poll::Ready(socket.shutdown(Shutdown::Write)),
-            Self::Plain(Lazy::Watched(socket)) => {
-                Poll::Ready(SockRef::from(&**socket).shutdown(Shutdown::Write))
-            }
+            Self::Plain(Lazy::Watched(socket)) => Poll::Ready(shutdown(socket)),
             Self::Plain(Lazy::Lost) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+/// A socket that a thread of the blocking pool may use as well.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+pub(crate) struct Socket(pub(super) Arc<TcpStream>);
+
+#[cfg(feature = "tls")]
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self(Arc::new(stream))
+    }
+}
+
+#[cfg(feature = "tls")]
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        poll_read(&self.0, context, buffer)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        poll_write(&self.0, context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(shutdown(&self.0))
+    }
+}
+
+fn poll_read(
+    socket: &TcpStream,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        ready!(socket.poll_read_ready(context))?;
+        if let Some(read) = at_once(socket.try_read(buffer.initialize_unfilled())) {
+            return Poll::Ready(read.map(|count| buffer.advance(count)));
+        }
+    }
+}
+
+fn poll_write(socket: &TcpStream, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(context))?;
+        if let Some(written) = at_once(socket.try_write(bytes)) {
+            return Poll::Ready(written);
         }
     }
 }
@@ -197,4 +263,9 @@ fn at_once(done: io::Result<usize>) -> Option<io::Result<usize>> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         done => Some(done),
     }
+}
+
+/// Says that nothing follows.
+fn shutdown(socket: &TcpStream) -> io::Result<()> {
+    SockRef::from(socket).shutdown(Shutdown::Write)
 }

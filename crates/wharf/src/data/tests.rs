@@ -478,33 +478,30 @@ async fn a_listing_leaves_as_it_is_read() {
 
 #[cfg(feature = "tls")]
 mod tls {
-    use tokio_rustls::rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
-    use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
-    use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
+    use rustls::{ClientConfig, RootCertStore};
+    use rustls_pki_types::ServerName;
+    use tokio_rustls::{TlsConnector, client::TlsStream};
 
     use super::*;
+    use crate::tls::{NewTicket, Tls};
 
     /// Puts the data connection of `fixture` under TLS; answers the client's end.
     async fn protect(fixture: Fixture) -> (Job, TlsStream<TcpStream>) {
         let Fixture { mut job, client, .. } = fixture;
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        let mut config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
-            .unwrap();
-        config.send_tls13_tickets = 0;
+        let pem = made.cert.pem() + &made.signing_key.serialize_pem();
+        let session = Tls::from_pem(pem.as_bytes()).unwrap().acceptor().unwrap().session().unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
         let trusting = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let server = job.stream.into_socket().unwrap();
+        let socket = Socket::from(job.stream.into_socket().unwrap());
         let (server, client) = tokio::join!(
-            TlsAcceptor::from(Arc::new(config)).accept(server),
+            session.accept_data(socket, NewTicket::None, Duration::from_secs(60)),
             TlsConnector::from(Arc::new(trusting))
                 .connect(ServerName::try_from("localhost").unwrap(), client),
         );
         job.plan.protected = true;
-        job.stream = DataStream::Tls(Box::new(server.unwrap()));
+        job.stream = DataStream::Tls(Box::new(server.unwrap().stream));
         (job, client.unwrap())
     }
 

@@ -10,7 +10,7 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signatur
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_rustls::TlsConnector;
 
 use super::wire::Wire;
 use crate::tls::{
@@ -71,7 +71,7 @@ impl Securing {
     /// What came of it instead.
     pub(super) async fn accept(&self, client: Wire) -> io::Result<Wire> {
         let secured = self.session.accept_control(in_clear(client)?, LONGEST_HANDSHAKE).await?;
-        Ok(under(secured.stream.into()))
+        Ok(Wire::Served(Box::new(secured.stream)))
     }
 
     /// Shakes hands with the server.
@@ -81,7 +81,7 @@ impl Securing {
     pub(super) async fn connect(&self, server: Wire) -> io::Result<Wire> {
         // An address has no certificate of its own, so this asks for the first one.
         let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
-        Ok(under(self.connector.connect(name, in_clear(server)?).await?.into()))
+        Ok(Wire::Asked(Box::new(self.connector.connect(name, in_clear(server)?).await?)))
     }
 
     /// Shakes hands with the client of a data connection, whose session reuse is required or not.
@@ -94,19 +94,15 @@ impl Securing {
         if self.session.policy().session_reuse == SessionReuse::Require && !secured.resumed {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        Ok(under(secured.stream.into()))
+        Ok(Wire::Served(Box::new(secured.stream)))
     }
-}
-
-fn under(stream: TlsStream<TcpStream>) -> Wire {
-    Wire::Tls(Box::new(stream))
 }
 
 /// TLS begins once.
 fn in_clear(wire: Wire) -> io::Result<TcpStream> {
     match wire {
         Wire::Plain(stream) => Ok(stream),
-        Wire::Tls(_) => Err(io::ErrorKind::InvalidInput.into()),
+        Wire::Served(_) | Wire::Asked(_) => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 

@@ -9,14 +9,21 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
-use tokio_rustls::TlsStream;
+use tokio_rustls::client::TlsStream as ClientTls;
+
+#[cfg(feature = "tls")]
+use crate::tls::TlsStream;
 
 /// A connection with the client or with the server.
 #[derive(Debug)]
 pub(super) enum Wire {
     Plain(TcpStream),
+    /// With the client.
     #[cfg(feature = "tls")]
-    Tls(Box<TlsStream<TcpStream>>),
+    Served(Box<TlsStream<TcpStream>>),
+    /// With the server.
+    #[cfg(feature = "tls")]
+    Asked(Box<ClientTls<TcpStream>>),
 }
 
 impl Wire {
@@ -25,7 +32,9 @@ impl Wire {
         match self {
             Self::Plain(stream) => stream,
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Served(stream) => stream.socket(),
+            #[cfg(feature = "tls")]
+            Self::Asked(stream) => stream.get_ref().0,
         }
     }
 
@@ -50,7 +59,9 @@ impl AsyncRead for Wire {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Served(stream) => Pin::new(stream).poll_read(context, buffer),
+            #[cfg(feature = "tls")]
+            Self::Asked(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -60,7 +71,9 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Served(stream) => Pin::new(stream).poll_write(context, bytes),
+            #[cfg(feature = "tls")]
+            Self::Asked(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -68,7 +81,9 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(context),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Served(stream) => Pin::new(stream).poll_flush(context),
+            #[cfg(feature = "tls")]
+            Self::Asked(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -77,7 +92,9 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Served(stream) => Pin::new(stream).poll_shutdown(context),
+            #[cfg(feature = "tls")]
+            Self::Asked(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

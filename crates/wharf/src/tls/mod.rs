@@ -16,9 +16,13 @@
 
 mod certificates;
 mod error;
+mod handshake;
+mod record;
 mod reuse;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod upgrade;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +38,7 @@ use rustls_pki_types::pem::PemObject;
 pub use self::certificates::Certificates;
 pub use self::error::{TlsError, TlsProblem};
 pub(crate) use self::reuse::NewTicket;
+pub(crate) use self::stream::TlsStream;
 pub(crate) use self::upgrade::{Acceptor, LONGEST_HANDSHAKE, TlsSession};
 
 /// The protocol name that clients may offer (RFC 7301). A list that lacks it is refused, so that nobody who wants to
@@ -129,7 +134,8 @@ impl Tls {
     }
 
     /// TLS as a configuration of rustls says. Certificates, their choice and the check of clients are its own;
-    /// session resumption is replaced by wharf's, and the protocol name `ftp` is set where it has none.
+    /// session resumption is replaced by wharf's, and the protocol name `ftp` is set where it has none. Its cipher suites must
+    /// give out their keys, as those of rustls do; `max_fragment_size` concerns the handshake alone.
     pub fn from_config(config: Arc<ServerConfig>) -> Self {
         Self::with(Origin::Config(config))
     }
@@ -227,6 +233,8 @@ impl Tls {
             config.alpn_protocols = vec![PROTOCOL.to_vec()];
         }
         config.max_early_data_size = 0;
+        // rustls shakes hands; what follows is done here.
+        config.enable_secret_extraction = true;
         Ok(Acceptor::new(config, self.policy))
     }
 

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use rustls::server::{ProducesTickets, StoresServerSessions};
-use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+use rustls::server::{ProducesTickets, StoresServerSessions, UnbufferedServerConnection};
+use rustls::{HandshakeKind, ServerConfig};
 use zeroize::Zeroizing;
 
 /// Tickets handed out on a control connection: clients that use each ticket once keep about as many.
@@ -143,7 +143,7 @@ impl StoresServerSessions for Binding {
 
 impl DataBinding {
     /// Decides, once the client's first message is processed, whether this connection may hand out tickets.
-    pub(super) fn judge(&self, connection: &ServerConnection) {
+    pub(super) fn judge(&self, connection: &UnbufferedServerConnection) {
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
         self.may_mint.store(resumed, Ordering::Relaxed);
     }

@@ -6,24 +6,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::server::UnbufferedServerConnection;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::Policy;
+use super::handshake::{Shaken, shake_hands};
 use super::reuse::{Binding, NewTicket};
+use super::stream::TlsStream;
+use super::traffic::{Traffic, Use};
 
 /// How long a handshake may take, where no timeout of the session's says so.
 pub(crate) const LONGEST_HANDSHAKE: Duration = Duration::from_secs(300);
-
-/// How many encrypted bytes may wait for a data connection: what a transfer reads at once leaves in one call, record headers
-/// and tags included.
-const DATA_BUFFER: usize = 272 * 1024;
 
 /// TLS as a running server has it; shared by all sessions.
 #[derive(Clone, Debug)]
@@ -111,17 +109,17 @@ impl TlsSession {
     /// [`io::ErrorKind::TimedOut`], what rustls says of the client, or a broken connection. The alert has been sent.
     pub(crate) async fn accept_control<S>(
         &self,
-        stream: S,
+        mut stream: S,
         deadline: Duration,
     ) -> io::Result<SecuredControl<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let config = self.binding.control_config(&self.shared.config);
-        let handshake = handshake(stream, config, Some(&self.shared.turns), |_| ());
-        let stream = timeout(deadline, handshake).await??;
-        let certificate = subject(stream.get_ref().1);
-        Ok(SecuredControl { stream, certificate })
+        let handshake = shake_hands(&mut stream, config, Some(&self.shared.turns), |_| ());
+        let shaken = timeout(deadline, handshake).await??;
+        let certificate = subject(&shaken.connection);
+        Ok(SecuredControl { stream: secured(stream, shaken, Use::Control)?, certificate })
     }
 
     /// The handshake of a data connection, which has to be done within `deadline`. It does not queue with strangers:
@@ -131,7 +129,7 @@ impl TlsSession {
     /// As [`accept_control`](Self::accept_control).
     pub(crate) async fn accept_data<S>(
         &self,
-        stream: S,
+        mut stream: S,
         new_ticket: NewTicket,
         deadline: Duration,
     ) -> io::Result<SecuredData<S>>
@@ -139,41 +137,27 @@ impl TlsSession {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let (config, binding) = self.binding.data_config(&self.shared.config, new_ticket);
-        let handshake = handshake(stream, config, None, |connection| binding.judge(connection));
-        let mut stream = timeout(deadline, handshake).await??;
-        let connection = stream.get_mut().1;
-        connection.set_buffer_limit(Some(DATA_BUFFER));
-        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
-        let tls12 = connection.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+        let handshake = shake_hands(&mut stream, config, None, |connection| binding.judge(connection));
+        let shaken = timeout(deadline, handshake).await??;
+        let resumed = shaken.connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let tls12 = shaken.connection.protocol_version() == Some(ProtocolVersion::TLSv1_2);
         let version = if tls12 { "TLS 1.2" } else { "TLS 1.3" };
-        Ok(SecuredData { stream, resumed, version })
+        Ok(SecuredData { stream: secured(stream, shaken, Use::Data)?, resumed, version })
     }
 }
 
-/// Waits for the client's first message, then for a turn to work out the answer, then for the client to finish. `judge`
-/// sees the connection after the first message.
-async fn handshake<S>(
-    stream: S,
-    config: Arc<ServerConfig>,
-    turns: Option<&Semaphore>,
-    judge: impl FnOnce(&mut ServerConnection),
-) -> io::Result<TlsStream<S>>
+/// The connection that a handshake led to.
+fn secured<S>(stream: S, shaken: Shaken, purpose: Use) -> io::Result<TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
-    let answered = {
-        let _turn = match turns {
-            Some(turns) => Some(turns.acquire().await.map_err(io::Error::other)?),
-            None => None,
-        };
-        hello.into_stream_with(config, |connection| judge(connection))
-    };
-    answered.await
+    let Shaken { connection, early } = shaken;
+    let traffic = Traffic::new(connection, purpose, &early).map_err(io::Error::other)?;
+    Ok(TlsStream::new(stream, traffic))
 }
 
 /// The subject of the client's certificate. rustls has verified it, or refused the handshake.
-fn subject(connection: &ServerConnection) -> Option<Arc<str>> {
+fn subject(connection: &UnbufferedServerConnection) -> Option<Arc<str>> {
     let certificate = Certificate::from_der(connection.peer_certificates()?.first()?).ok()?;
     Some(certificate.tbs_certificate().subject().to_string().into())
 }

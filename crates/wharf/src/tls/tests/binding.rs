@@ -2,7 +2,6 @@
 
 use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Resumption};
 use rustls::client::{Tls12ClientSessionValue, Tls13ClientSessionValue};
-use rustls::crypto::CryptoProvider;
 use rustls::{HandshakeKind, NamedGroup};
 
 use super::*;
@@ -114,8 +113,8 @@ async fn resumption_survives_a_retry_of_the_key_exchange() {
     let session = tls.acceptor().unwrap().session().unwrap();
     let mut client = authority.client(&TLS13);
     client.resumption = Resumption::store(Arc::new(Forgetful(ClientSessionMemoryCache::new(8))));
-    let (server, _client) = control(&session, &client).await;
-    assert_eq!(server.stream.get_ref().1.handshake_kind(), Some(HandshakeKind::FullWithHelloRetryRequest));
+    let (_server, control) = control(&session, &client).await;
+    assert_eq!(control.get_ref().1.handshake_kind(), Some(HandshakeKind::FullWithHelloRetryRequest));
     for _ in 0..8 {
         assert!(data(&session, &client, NewTicket::One).await);
     }

@@ -77,6 +77,7 @@ async fn new_certificates_are_taken_and_broken_ones_are_not() {
     exchange(&mut server.stream, &mut running).await;
     assert!(data(&session, &client, NewTicket::One).await);
 }
+
 #[tokio::test]
 async fn files_that_change_are_noticed() {
     let authority = Authority::new();

@@ -3,6 +3,7 @@
 mod binding;
 mod certificates;
 mod handshakes;
+mod traffic;
 
 use std::io;
 use std::sync::Arc;
@@ -10,12 +11,12 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, CertifiedIssuer, DistinguishedName, DnType, KeyPair};
 use rustls::client::Tls12Resumption;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::join;
 use tokio_rustls::{TlsConnector, client};
 
@@ -55,17 +56,33 @@ impl Authority {
         self.client_with(&[version], None)
     }
 
+    /// A client that knows these cipher suites alone.
+    fn client_of(
+        &self,
+        cipher_suites: Vec<SupportedCipherSuite>,
+        version: &'static SupportedProtocolVersion,
+    ) -> ClientConfig {
+        let provider = CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() };
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider));
+        let builder = builder.with_protocol_versions(&[version]).unwrap();
+        builder.with_root_certificates(self.roots()).with_no_client_auth()
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        roots
+    }
+
     fn client_with(
         &self,
         versions: &[&'static SupportedProtocolVersion],
         identity: Option<(String, String)>,
     ) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(roots);
+            .with_root_certificates(self.roots());
         let Some((certificate, key)) = identity else {
             return builder.with_no_client_auth();
         };
@@ -110,6 +127,15 @@ async fn data(session: &TlsSession, client: &ClientConfig, ticket: NewTicket) ->
         exchange(&mut server.stream, &mut client).await;
     }
     server.resumed
+}
+
+/// Numbers below the one that is asked for, the same ones each time.
+fn random() -> impl FnMut(usize) -> usize {
+    let mut state = 1_u64;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    }
 }
 
 /// Clients of each kind: TLS 1.2 with and without tickets, TLS 1.3.
