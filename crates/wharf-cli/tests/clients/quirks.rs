@@ -3,7 +3,6 @@
 /// Client, beginning of the scenario's name, reason: a row that is known to fail.
 const ROWS: &[(&str, &str, &str)] = &[
     ("basic-ftp", "a file called caf\\xe9", "basic-ftp has only names in UTF-8"),
-    ("curl", "fifty uploads, bound, TLS 1.3", "with OpenSSL it keeps one ticket and uses it once"),
     ("curl", "there and back, active, TLS", "curl 7.88 does not begin TLS on connections it accepts"),
     ("rclone", "a file called caf\\xe9", "rclone has only names in UTF-8"),
 ];

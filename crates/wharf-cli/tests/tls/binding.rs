@@ -20,7 +20,13 @@ fn required(server: &Server) {
         let (own, other) = (config(server, &[version]), config(server, &[version]));
         let mut client = Client::protected(server, &own);
         for number in 0..50 {
+            // This client uses tickets of TLS 1.3 once.
+            client.upload("STOR other", b"text");
+            client.upload("APPE other", b"text");
             assert_eq!(client.download("RETR file"), b"text", "{number}");
+            let gone = client.start("STOR other");
+            drop(gone);
+            client.expect("2");
         }
         // Somebody else logs in and brings the tickets of that session; a stranger brings none.
         let _other = Client::protected(server, &other);

@@ -157,6 +157,15 @@ impl Control {
         Ok(secured.certificate)
     }
 
+    /// After a transfer under TLS: the client gets its ticket once more, with the reply that follows. It may have used up
+    /// the last one, and gets none on data connections.
+    pub(super) fn repeat_ticket(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(stream) = self {
+            stream.repeat_ticket();
+        }
+    }
+
     /// Says goodbye: sends what TLS wants sent, then reads on for a little, because closing a socket with unread
     /// bytes resets it and may take the last reply with it. A client that expects to be left, and has said no more, is
     /// left at once.

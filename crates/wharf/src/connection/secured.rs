@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wharf_proto::{Cause, Direction, Ending, TransferEnd};
+use wharf_proto::{Cause, Ending, TransferEnd};
 
 use crate::data::{self, DataStream, Job, Opened, Progress, Socket};
 use crate::events::{ReuseRecord, SessionInfo, TracingLog};
-use crate::tls::{LONGEST_HANDSHAKE, NewTicket, SessionReuse, TlsSession};
+use crate::tls::{LONGEST_HANDSHAKE, SessionReuse, TlsSession};
 
 /// What a transfer under TLS needs besides the transfer.
 pub(super) struct Securing {
@@ -21,7 +21,6 @@ pub(super) struct Securing {
 /// transfer of the secured connection.
 pub(super) async fn run(
     securing: Securing,
-    direction: Direction,
     timeout: Duration,
     progress: Arc<Progress>,
     opened: Opened,
@@ -30,7 +29,7 @@ pub(super) async fn run(
     let secured = tokio::select! {
         biased;
         cause = progress.stopped() => Err(cause),
-        secured = shake_hands(securing, direction, timeout) => secured,
+        secured = shake_hands(securing, timeout) => secured,
     };
     let cause = match secured {
         Ok(stream) => return data::run(job(stream, opened)).await,
@@ -43,18 +42,10 @@ pub(super) async fn run(
     TransferEnd { ending: Ending::Aborted, cause: Some(cause), bytes: 0 }
 }
 
-async fn shake_hands(
-    securing: Securing,
-    direction: Direction,
-    timeout: Duration,
-) -> Result<DataStream, Cause> {
+async fn shake_hands(securing: Securing, timeout: Duration) -> Result<DataStream, Cause> {
     let Securing { tls, stream, log, info } = securing;
-    let ticket = match direction {
-        Direction::Receive => NewTicket::None,
-        Direction::Send | Direction::List => NewTicket::One,
-    };
     let patience = if timeout.is_zero() { LONGEST_HANDSHAKE } else { timeout };
-    let secured = async { tls.accept_data(Socket::from(stream.into_socket()?), ticket, patience).await };
+    let secured = async { tls.accept_data(Socket::from(stream.into_socket()?), patience).await };
     let secured = secured.await.map_err(|error| {
         log.handshake_failed(&info, "data", &error);
         let late = error.kind() == std::io::ErrorKind::TimedOut;

@@ -235,7 +235,7 @@ impl Connection {
         {
             let securing =
                 Securing { tls: tls.clone(), stream, log: self.shared.log, info: Arc::clone(&self.info) };
-            return Box::pin(secured::run(securing, plan.direction, data_timeout, watched, opened, job));
+            return Box::pin(secured::run(securing, data_timeout, watched, opened, job));
         }
         Box::pin(data::run(job(stream, opened)))
     }
@@ -274,6 +274,9 @@ impl Connection {
             protected: plan.protected,
         };
         drop(running);
+        if plan.protected {
+            self.control.repeat_ticket();
+        }
         self.tell(Input::TransferEnded(end));
         self.obey_all().await;
         self.flush_once().await;

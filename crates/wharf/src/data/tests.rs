@@ -483,7 +483,7 @@ mod tls {
     use tokio_rustls::{TlsConnector, client::TlsStream};
 
     use super::*;
-    use crate::tls::{NewTicket, Tls};
+    use crate::tls::Tls;
 
     /// Puts the data connection of `fixture` under TLS; answers the client's end.
     async fn protect(fixture: Fixture) -> (Job, TlsStream<TcpStream>) {
@@ -496,7 +496,7 @@ mod tls {
         let trusting = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let socket = Socket::from(job.stream.into_socket().unwrap());
         let (server, client) = tokio::join!(
-            session.accept_data(socket, NewTicket::None, Duration::from_secs(60)),
+            session.accept_data(socket, Duration::from_secs(60)),
             TlsConnector::from(Arc::new(trusting))
                 .connect(ServerName::try_from("localhost").unwrap(), client),
         );

@@ -20,7 +20,6 @@ use super::wire::Wire;
 pub(super) struct Order {
     /// How it is to fail.
     pub(super) failure: Option<Break>,
-    pub(super) is_upload: bool,
 }
 
 /// What a data connection's relay needs to know of its control connection's.
@@ -114,9 +113,8 @@ async fn relay(
                 _ = async { server.socket().peek(&mut [0]).await } => return Ok(()),
             }
         }
-        let is_upload = orders.borrow().is_upload;
         // One after the other: of a client that is refused the server never hears.
-        client = securing.accept_data(client, is_upload).await?;
+        client = securing.accept_data(client).await?;
         server = securing.connect(server).await?;
     }
     Ways { client, server, moved: 0, orders, delivered: Some(delivered) }.relay().await

@@ -27,7 +27,7 @@ impl Securing {
         match *self {}
     }
 
-    pub(super) async fn accept_data(&self, _: Wire, _: bool) -> io::Result<Wire> {
+    pub(super) async fn accept_data(&self, _: Wire) -> io::Result<Wire> {
         match *self {}
     }
 }

@@ -46,9 +46,6 @@ const TRANSFERS: [&str; 7] = ["RETR", "STOR", "APPE", "STOU", "LIST", "NLST", "M
 /// Codes that end a transfer when other commands are being answered besides.
 const TRANSFER_ENDS: [u16; 6] = [226, 426, 451, 452, 522, 552];
 
-/// Commands that upload.
-const UPLOADS: [&str; 3] = ["STOR", "APPE", "STOU"];
-
 /// A connection that lines come from; waiting for one may be cancelled.
 struct Lines {
     wire: BufReader<Wire>,
@@ -243,6 +240,9 @@ impl Session {
 
     /// Sends a reply; a 421 is the last (RFC 959 §4.2.1).
     async fn say(&mut self, reply: &[u8]) -> io::Result<()> {
+        if TRANSFER_ENDS.contains(&code_of(reply)) {
+            self.client.wire.get_mut().repeat_ticket();
+        }
         self.client.send(reply).await?;
         if code_of(reply) == 421 { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
@@ -250,7 +250,7 @@ impl Session {
     /// The bytes have arrived, so the 226 about them may.
     async fn release(&mut self) -> io::Result<()> {
         if let Some(reply) = self.held.take() {
-            self.client.send(&reply).await?;
+            self.say(&reply).await?;
         }
         self.say_canned().await
     }
@@ -316,7 +316,7 @@ impl Pending {
             Action::Break(failure) => Some(*failure),
             _ => None,
         });
-        Order { failure, is_upload: UPLOADS.contains(&&*self.verb) }
+        Order { failure }
     }
 
     fn drops_control(&self) -> bool {

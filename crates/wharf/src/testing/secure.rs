@@ -14,8 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::wire::Wire;
 use crate::tls::{
-    Acceptor, ClientCertificates, LONGEST_HANDSHAKE, NewTicket, SessionReuse, Tls, TlsError, TlsProblem,
-    TlsSession,
+    Acceptor, ClientCertificates, LONGEST_HANDSHAKE, SessionReuse, Tls, TlsError, TlsProblem, TlsSession,
 };
 
 /// TLS of a test server.
@@ -88,9 +87,8 @@ impl Securing {
     ///
     /// # Errors
     /// What came of it instead; that it did not resume the session though it had to.
-    pub(super) async fn accept_data(&self, client: Wire, is_upload: bool) -> io::Result<Wire> {
-        let ticket = if is_upload { NewTicket::None } else { NewTicket::One };
-        let secured = self.session.accept_data(in_clear(client)?, ticket, LONGEST_HANDSHAKE).await?;
+    pub(super) async fn accept_data(&self, client: Wire) -> io::Result<Wire> {
+        let secured = self.session.accept_data(in_clear(client)?, LONGEST_HANDSHAKE).await?;
         if self.session.policy().session_reuse == SessionReuse::Require && !secured.resumed {
             return Err(io::ErrorKind::PermissionDenied.into());
         }

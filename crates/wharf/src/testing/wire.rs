@@ -38,6 +38,14 @@ impl Wire {
         }
     }
 
+    /// Gives the client a ticket for its next data connection, with what it is sent next.
+    pub(super) fn repeat_ticket(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Self::Served(stream) = self {
+            stream.repeat_ticket();
+        }
+    }
+
     /// Sends FIN, without the `close_notify` that belongs before it under TLS.
     pub(super) fn cut(&self) -> io::Result<()> {
         SockRef::from(self.socket()).shutdown(Shutdown::Write)

@@ -24,6 +24,8 @@ pub(super) struct Shaken {
     pub(super) connection: UnbufferedServerConnection,
     /// What came behind it.
     pub(super) early: Vec<u8>,
+    /// What the server ended it with.
+    pub(super) last_flight: Vec<u8>,
 }
 
 /// Shakes hands. Each step is worked out in a turn of its own; `judge` sees the connection after each.
@@ -64,7 +66,7 @@ where
             incoming.drain(..used);
             shown = shown.saturating_sub(used);
             if !connection.is_handshaking() {
-                return Ok(Shaken { connection, early: incoming });
+                return Ok(Shaken { connection, early: incoming, last_flight: answer });
             }
         }
     }

@@ -37,7 +37,6 @@ use rustls_pki_types::pem::PemObject;
 
 pub use self::certificates::Certificates;
 pub use self::error::{TlsError, TlsProblem};
-pub(crate) use self::reuse::NewTicket;
 pub(crate) use self::stream::TlsStream;
 pub(crate) use self::upgrade::{Acceptor, LONGEST_HANDSHAKE, TlsSession};
 

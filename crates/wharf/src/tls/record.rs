@@ -150,6 +150,23 @@ impl Cipher {
         Ok((kind, start..start + length))
     }
 
+    /// Reads back what this direction has sealed since its first record; `None` if that is something else.
+    pub(super) fn read_back(&mut self, mut records: Vec<u8>) -> Option<Vec<u8>> {
+        let sequence = std::mem::take(&mut self.sequence);
+        let mut content = Vec::new();
+        let mut at = 0;
+        while let Some(Ok(Some(length))) = records.get(at..).map(|rest| self.length(rest))
+            && let Some(record) = records.get_mut(at..at + length)
+            && let Ok((ContentType::Handshake, range)) = self.open(record)
+        {
+            content.extend_from_slice(record.get(range).unwrap_or_default());
+            at += length;
+        }
+        let whole = self.sequence == sequence && at == records.len();
+        self.sequence = sequence;
+        whole.then_some(content)
+    }
+
     /// How much of the nonce travels with each record.
     fn nonce_length(&self) -> usize {
         if self.form == Form::Tls12ExplicitNonce { 8 } else { 0 }

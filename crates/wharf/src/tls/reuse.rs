@@ -2,9 +2,14 @@
 //! connection.
 //!
 //! Each control session has a key of its own. Its handshake, and none but its handshake, starts the chain: it hands out
-//! tickets sealed with that key (TLS 1.3, and TLS 1.2 with tickets) and a session id (TLS 1.2 without). A data
-//! connection that resumes one of them may hand out further tickets; one that went through a full handshake
-//! hands out nothing, so a stranger who gets hold of a data port cannot earn a ticket there and come back with it.
+//! tickets sealed with that key (TLS 1.3, and TLS 1.2 with tickets) and a session id (TLS 1.2 without). A data connection
+//! hands out nothing, so a stranger who gets hold of a data port cannot earn a ticket there and come back with it; one that
+//! resumes in TLS 1.2 may renew its ticket, within the handshake.
+//!
+//! In TLS 1.3 a ticket on a data connection could do harm besides. A client that only sends may close with the ticket
+//! unread, and its system would answer that with a reset which destroys the end of the file. So whoever has used up
+//! its tickets gets one again on the control connection, before the reply that ends the transfer.
+//!
 //! Tickets may be used more than once, as most clients of FTP do. The key ends with the session, and with it
 //! whatever its tickets were worth.
 
@@ -18,24 +23,15 @@ use rustls::server::{ProducesTickets, StoresServerSessions, UnbufferedServerConn
 use rustls::{HandshakeKind, ServerConfig};
 use zeroize::Zeroizing;
 
-/// Tickets handed out on a control connection: clients that use each ticket once keep about as many.
-const CONTROL_TICKETS: usize = 8;
+/// Tickets handed out by the handshake of a control connection: one for the first transfer, and one to spare. Each costs
+/// some microseconds.
+pub(super) const CONTROL_TICKETS: usize = 2;
 
 /// The most that a client may ask for on a control connection (RFC 9149).
 const MOST_TICKETS: usize = 64;
 
 /// How long clients may use a ticket, in seconds: the longest time that TLS 1.3 allows, a week (RFC 8446 §4.6.1).
 const LIFETIME: u32 = 7 * 24 * 60 * 60;
-
-/// Whether a data connection hands out a ticket for the next one (TLS 1.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NewTicket {
-    /// It does: the client will read what we send, so it reads the ticket too.
-    One,
-    /// It does not: a client that only sends may close with the ticket unread, and its system would answer that
-    /// with a reset which destroys the end of the file.
-    None,
-}
 
 /// What one control session knows of its client: it makes tickets and remembers TLS 1.2 sessions.
 pub(super) struct Binding {
@@ -74,13 +70,12 @@ impl Binding {
     pub(super) fn data_config(
         self: &Arc<Self>,
         shared: &ServerConfig,
-        new_ticket: NewTicket,
     ) -> (Arc<ServerConfig>, Arc<DataBinding>) {
         let binding = Arc::new(DataBinding { control: Arc::clone(self), may_mint: AtomicBool::new(true) });
         let mut config = shared.clone();
         config.ticketer = Arc::clone(&binding) as _;
         config.session_storage = Arc::clone(&binding) as _;
-        config.send_tls13_tickets = usize::from(new_ticket == NewTicket::One);
+        config.send_tls13_tickets = 0;
         config.max_tls13_tickets = 0;
         (Arc::new(config), binding)
     }

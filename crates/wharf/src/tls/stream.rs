@@ -50,6 +50,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// Gives the client its ticket once more, with whatever is sent next.
+    pub(crate) fn repeat_ticket(&mut self) {
+        self.traffic.repeat_ticket();
+    }
+
     fn poll_send_all(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.has_pending() {
             ready!(self.poll_send(context))?;

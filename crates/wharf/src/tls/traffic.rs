@@ -1,8 +1,8 @@
 //! A connection after its handshake, without its socket: records come in and data go out, and the other way round.
 //!
 //! rustls shakes hands and makes the keys; what follows is done here, where it needs no copy, no allocation per record and no
-//! other thread. What may follow a handshake is little: data, alerts, and new keys (RFC 8446
-//! §4.6.3). Whatever else comes is refused.
+//! other thread. What may follow a handshake is little: data, alerts, new keys (RFC 8446 §4.6.3), and tickets, which this
+//! side sends. Whatever else comes is refused.
 
 use std::fmt;
 use std::io;
@@ -69,6 +69,8 @@ pub(crate) struct Traffic {
     renegotiation_refused: bool,
     /// Among what waits to be sent is the message that our keys change.
     update_unsent: bool,
+    /// The newest ticket of the handshake, as a message.
+    ticket: Option<Box<[u8]>>,
 }
 
 /// How the peer's side ended.
@@ -87,7 +89,7 @@ pub(super) struct Fault {
 }
 
 impl Traffic {
-    /// Takes over from rustls. `early` came behind the handshake.
+    /// Takes over from rustls. `early` came behind the handshake, `last_flight` is what the server ended it with.
     ///
     /// # Errors
     /// When the cipher suite is one that only rustls can use.
@@ -95,6 +97,7 @@ impl Traffic {
         connection: UnbufferedServerConnection,
         purpose: Use,
         early: &[u8],
+        last_flight: Vec<u8>,
     ) -> Result<Self, Error> {
         let limit = match connection.negotiated_cipher_suite() {
             Some(SupportedCipherSuite::Tls13(suite)) => suite.common.confidentiality_limit,
@@ -103,11 +106,13 @@ impl Traffic {
         };
         let (secrets, keys) = connection.dangerous_into_kernel_connection()?;
         let version = keys.protocol_version();
+        let mut sealing = Cipher::new(version, secrets.tx)?;
         let tls13 = version == ProtocolVersion::TLSv1_3;
+        let ticket = if tls13 { sealing.read_back(last_flight).and_then(newest_ticket) } else { None };
         let mut incoming = Buffer::of(early.len());
         incoming.append(early);
         let mut this = Self {
-            sealing: Cipher::new(version, secrets.tx)?,
+            sealing,
             opening: Cipher::new(version, secrets.rx)?,
             keys: tls13.then(|| Box::new(keys)),
             limit,
@@ -122,6 +127,7 @@ impl Traffic {
             quiet: 0,
             renegotiation_refused: false,
             update_unsent: false,
+            ticket,
         };
         this.open();
         Ok(this)
@@ -307,6 +313,16 @@ impl Traffic {
         self.closed = true;
     }
 
+    /// Hands out the newest ticket of the handshake once more, for clients that use a ticket once. Here it may be used again:
+    /// it proves whose session it belongs to, and nothing else hangs on it.
+    pub(super) fn repeat_ticket(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            // Without it the client does what it does without tickets.
+            let _ = self.tell(ContentType::Handshake, &ticket);
+            self.ticket = Some(ticket);
+        }
+    }
+
     /// Seals as many of `bytes` as there is room for, once all that came before has been sent; says how many.
     ///
     /// # Errors
@@ -403,6 +419,22 @@ fn unexpected(why: &'static str) -> Fault {
 /// An alert, for the log.
 fn name(alert: AlertDescription) -> &'static str {
     alert.as_str().unwrap_or("the peer sent an alert that is not known")
+}
+
+/// The last ticket among messages of the handshake.
+fn newest_ticket(mut messages: Vec<u8>) -> Option<Box<[u8]>> {
+    let mut newest = None;
+    let mut start = 0;
+    while let Some(&[kind, a, b, c]) = messages.get(start..).and_then(|rest| rest.first_chunk()) {
+        let end = start + 4 + usize::try_from(u32::from_be_bytes([0, a, b, c])).ok()?;
+        if HandshakeType::from(kind) == HandshakeType::NewSessionTicket && end <= messages.len() {
+            newest = Some(start..end);
+        }
+        start = end;
+    }
+    let Range { start, end } = newest?;
+    messages.truncate(end);
+    Some(messages.split_off(start).into_boxed_slice())
 }
 
 impl fmt::Display for Fault {

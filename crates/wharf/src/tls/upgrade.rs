@@ -16,7 +16,7 @@ use x509_cert::der::Decode;
 
 use super::Policy;
 use super::handshake::{Shaken, shake_hands};
-use super::reuse::{Binding, NewTicket};
+use super::reuse::Binding;
 use super::stream::TlsStream;
 use super::traffic::{Traffic, Use};
 
@@ -127,16 +127,11 @@ impl TlsSession {
     ///
     /// # Errors
     /// As [`accept_control`](Self::accept_control).
-    pub(crate) async fn accept_data<S>(
-        &self,
-        mut stream: S,
-        new_ticket: NewTicket,
-        deadline: Duration,
-    ) -> io::Result<SecuredData<S>>
+    pub(crate) async fn accept_data<S>(&self, mut stream: S, deadline: Duration) -> io::Result<SecuredData<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let (config, binding) = self.binding.data_config(&self.shared.config, new_ticket);
+        let (config, binding) = self.binding.data_config(&self.shared.config);
         let handshake = shake_hands(&mut stream, config, None, |connection| binding.judge(connection));
         let shaken = timeout(deadline, handshake).await??;
         let resumed = shaken.connection.handshake_kind() == Some(HandshakeKind::Resumed);
@@ -151,8 +146,8 @@ fn secured<S>(stream: S, shaken: Shaken, purpose: Use) -> io::Result<TlsStream<S
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Shaken { connection, early } = shaken;
-    let traffic = Traffic::new(connection, purpose, &early).map_err(io::Error::other)?;
+    let Shaken { connection, early, last_flight } = shaken;
+    let traffic = Traffic::new(connection, purpose, &early, last_flight).map_err(io::Error::other)?;
     Ok(TlsStream::new(stream, traffic))
 }
 

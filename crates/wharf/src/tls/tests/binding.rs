@@ -4,6 +4,7 @@ use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Resumption};
 use rustls::client::{Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::{HandshakeKind, NamedGroup};
 
+use super::super::reuse::CONTROL_TICKETS;
 use super::*;
 
 /// A client's memory that forgets which key exchange the server wants, so that each handshake is retried.
@@ -29,39 +30,35 @@ impl ClientSessionStore for Forgetful {
 }
 
 #[tokio::test]
-async fn tickets_last_for_fifty_downloads() {
+async fn tickets_last_for_fifty_transfers() {
     let authority = Authority::new();
     let acceptor = authority.tls().acceptor().unwrap();
     for client in clients(&authority) {
         let session = acceptor.session().unwrap();
-        control(&session, &client).await;
+        let (mut server, mut control) = control(&session, &client).await;
         for number in 0..50 {
-            assert!(data(&session, &client, NewTicket::One).await, "{number}");
+            assert!(data(&session, &client).await, "{number}");
+            server.stream.repeat_ticket();
+            exchange(&mut server.stream, &mut control).await;
         }
     }
 }
 
 #[tokio::test]
-async fn tickets_last_for_fifty_uploads_if_they_are_used_again() {
-    let authority = Authority::new();
-    let session = acceptor_session(&authority.tls());
-    let client = authority.client(&TLS12);
-    control(&session, &client).await;
-    for number in 0..50 {
-        assert!(data(&session, &client, NewTicket::None).await, "{number}");
-    }
-}
-
-#[tokio::test]
-async fn clients_that_use_tickets_once_have_some_for_uploads() {
+async fn data_connections_give_no_ticket() {
     let authority = Authority::new();
     let client = authority.client(&TLS13);
     let session = acceptor_session(&authority.tls());
-    control(&session, &client).await;
-    for _ in 0..8 {
-        assert!(data(&session, &client, NewTicket::None).await);
+    let (mut server, mut control) = control(&session, &client).await;
+    for _ in 0..CONTROL_TICKETS {
+        assert!(data(&session, &client).await);
     }
-    assert!(!data(&session, &client, NewTicket::None).await);
+    // This client uses tickets once.
+    assert!(!data(&session, &client).await);
+    server.stream.repeat_ticket();
+    exchange(&mut server.stream, &mut control).await;
+    assert!(data(&session, &client).await);
+    assert!(!data(&session, &client).await);
 }
 
 #[tokio::test]
@@ -73,7 +70,7 @@ async fn another_sessions_ticket_proves_nothing() {
         let session = one.session().unwrap();
         control(&session, &client).await;
         for stranger in [one.session().unwrap(), other.session().unwrap()] {
-            assert!(!data(&stranger, &client, NewTicket::None).await);
+            assert!(!data(&stranger, &client).await);
         }
     }
 }
@@ -86,9 +83,9 @@ async fn a_stranger_earns_no_ticket_on_a_data_connection() {
         let session = acceptor.session().unwrap();
         control(&session, &client).await;
         for _ in 0..3 {
-            assert!(!data(&session, &stranger, NewTicket::One).await);
+            assert!(!data(&session, &stranger).await);
         }
-        assert!(data(&session, &client, NewTicket::One).await);
+        assert!(data(&session, &client).await);
     }
 }
 
@@ -115,7 +112,7 @@ async fn resumption_survives_a_retry_of_the_key_exchange() {
     client.resumption = Resumption::store(Arc::new(Forgetful(ClientSessionMemoryCache::new(8))));
     let (_server, control) = control(&session, &client).await;
     assert_eq!(control.get_ref().1.handshake_kind(), Some(HandshakeKind::FullWithHelloRetryRequest));
-    for _ in 0..8 {
-        assert!(data(&session, &client, NewTicket::One).await);
+    for _ in 0..CONTROL_TICKETS {
+        assert!(data(&session, &client).await);
     }
 }

@@ -117,15 +117,12 @@ async fn control(session: &TlsSession, client: &ClientConfig) -> (SecuredControl
     (server, client)
 }
 
-/// A data connection, as a download (with a ticket, which the client reads) or an upload; whether it proved its client.
-async fn data(session: &TlsSession, client: &ClientConfig, ticket: NewTicket) -> bool {
+/// A data connection; whether it proved its client.
+async fn data(session: &TlsSession, client: &ClientConfig) -> bool {
     let (ours, theirs) = duplex(1 << 16);
-    let (server, client) =
-        join!(session.accept_data(ours, ticket, DEADLINE), connect(client, theirs, "localhost"));
+    let (server, client) = join!(session.accept_data(ours, DEADLINE), connect(client, theirs, "localhost"));
     let (mut server, mut client) = (server.unwrap(), client.unwrap());
-    if ticket == NewTicket::One {
-        exchange(&mut server.stream, &mut client).await;
-    }
+    exchange(&mut server.stream, &mut client).await;
     server.resumed
 }
 
