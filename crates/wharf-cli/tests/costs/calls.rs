@@ -9,8 +9,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::certificate;
 use crate::client::Client;
 use crate::row::{Row, Verdict};
+use crate::secured;
 use crate::server::{Server, eventually};
 
 /// The size of large transfers.
@@ -50,15 +52,25 @@ struct Cost {
     limit: usize,
     /// Calls that there must be: their absence means another way was taken.
     needs: &'static [&'static str],
-    act: fn(&mut Client),
+    act: Act,
 }
 
-const COSTS: [Cost; 5] = [
-    Cost { name: "one login", limit: 30, needs: &[], act: |_| {} },
-    Cost { name: "RETR of 64 MiB", limit: 600, needs: &["sendfile"], act: download_large },
-    Cost { name: "STOR of 64 MiB", limit: 3_000, needs: &[], act: upload_large },
-    Cost { name: "RETR of 1 KiB", limit: 55, needs: &[], act: download_small },
-    Cost { name: "MLSD of 20 entries", limit: 85, needs: &["statx"], act: list },
+/// What a client does, in clear or under TLS.
+#[derive(Clone, Copy)]
+enum Act {
+    Clear(fn(&mut Client)),
+    Tls(fn(&mut secured::Client)),
+}
+
+const COSTS: [Cost; 7] = [
+    Cost { name: "one login", limit: 30, needs: &[], act: Act::Clear(|_| {}) },
+    Cost { name: "RETR of 64 MiB", limit: 600, needs: &["sendfile"], act: Act::Clear(download_large) },
+    Cost { name: "STOR of 64 MiB", limit: 3_000, needs: &[], act: Act::Clear(upload_large) },
+    Cost { name: "RETR of 1 KiB", limit: 55, needs: &[], act: Act::Clear(download_small) },
+    Cost { name: "MLSD of 20 entries", limit: 85, needs: &["statx"], act: Act::Clear(list) },
+    Cost { name: "RETR of 64 MiB under TLS", limit: 4_000, needs: &[], act: Act::Tls(download_secured) },
+    // One call for each 4 KiB would be 16,000.
+    Cost { name: "STOR of 64 MiB under TLS", limit: 8_000, needs: &[], act: Act::Tls(upload_secured) },
 ];
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -81,6 +93,14 @@ fn download_small(client: &mut Client) {
     assert_eq!(client.download("RETR small").len(), 1 << 10);
 }
 
+fn download_secured(client: &mut secured::Client) {
+    assert_eq!(client.download("RETR large").len(), LARGE);
+}
+
+fn upload_secured(client: &mut secured::Client) {
+    client.upload("STOR uploaded", &vec![b'x'; LARGE]);
+}
+
 fn list(client: &mut Client) {
     let listing = client.download("MLSD few");
     assert_eq!(listing.iter().filter(|&&byte| byte == b'\n').count(), ENTRIES);
@@ -88,7 +108,8 @@ fn list(client: &mut Client) {
 
 /// Logs in, does what is to be done and leaves, all of which is counted.
 fn check(cost: &Cost) -> Verdict {
-    let server = Server::start("log.file = \"$DIR/log\"", prepare);
+    let settings = format!("log.file = \"$DIR/log\"\n{}", certificate::TLS);
+    let server = Server::start(&settings, prepare);
     // Threads, buffers and caches that every first session makes.
     session(&server, cost.act);
     let Some(calls) = traced(&server, cost) else {
@@ -127,14 +148,26 @@ fn traced(server: &Server, cost: &Cost) -> Option<BTreeMap<String, usize>> {
     Some(calls)
 }
 
-fn session(server: &Server, act: fn(&mut Client)) {
-    let mut client = Client::login(server);
-    act(&mut client);
-    client.ask("QUIT", "221*");
-    client.expect_end();
+fn session(server: &Server, act: Act) {
+    match act {
+        Act::Clear(act) => {
+            let mut client = Client::login(server);
+            act(&mut client);
+            client.ask("QUIT", "221*");
+            client.expect_end();
+        }
+        Act::Tls(act) => {
+            let config = secured::config(server, &secured::VERSIONS);
+            let mut client = secured::Client::protected(server, &config);
+            act(&mut client);
+            client.ask("QUIT", "221");
+            client.expect_end();
+        }
+    }
 }
 
 fn prepare(home: &Path) {
+    certificate::make(home);
     fs::write(home.join("large"), vec![b'x'; LARGE]).expect("the home is ours");
     fs::write(home.join("small"), [b'x'; 1 << 10]).expect("the home is ours");
     fs::create_dir(home.join("few")).expect("the home is ours");

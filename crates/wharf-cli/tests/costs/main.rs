@@ -12,6 +12,9 @@ mod calls;
 mod memory;
 
 #[cfg(target_os = "linux")]
+#[path = "../support/certificate.rs"]
+mod certificate;
+#[cfg(target_os = "linux")]
 #[path = "../support/client.rs"]
 #[expect(dead_code, reason = "another test binary says more to the server")]
 mod client;
@@ -21,6 +24,10 @@ mod glob;
 #[cfg(target_os = "linux")]
 #[path = "../support/row.rs"]
 mod row;
+#[cfg(target_os = "linux")]
+#[path = "../tls/client.rs"]
+#[expect(dead_code, reason = "another test binary does more with TLS")]
+mod secured;
 #[cfg(target_os = "linux")]
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "another test binary looks closer at the program")]

@@ -1,6 +1,7 @@
 //! Handshakes that fail, that never end, and what comes after them.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
     sync::Arc,
@@ -11,7 +12,7 @@ use rustls::{ClientConfig, version::TLS13};
 
 use crate::{
     case::Case,
-    client::{Client, VERSIONS, config, connect, secure},
+    client::{Client, VERSIONS, config, connect, goodbye, secure},
     server::{Server, eventually},
 };
 
@@ -32,6 +33,7 @@ pub(crate) const CASES: &[Case] = &[
         check: data_deadline,
     },
     Case { name: "noise on a data connection", settings: "", check: noise },
+    Case { name: "new keys within transfers", settings: "", check: new_keys },
     Case { name: "floods of key updates", settings: "", check: key_updates },
 ];
 
@@ -139,6 +141,31 @@ fn noise(server: &Server) {
         client.expect("522");
     }
     client.upload("STOR file", b"text");
+}
+
+fn new_keys(server: &Server) {
+    let mut client = Client::protected(server, &config(server, &[&TLS13]));
+    let bytes: Vec<u8> = (0..6_000_000_u32).map(|number| (number / 3) as u8).collect();
+    let mut data = client.start("STOR file");
+    for piece in bytes.chunks(100_000) {
+        // The server is to change its own as well.
+        data.conn.refresh_traffic_keys().expect("TLS 1.3");
+        data.write_all(piece).expect("the server reads");
+    }
+    goodbye(&mut data);
+    let mut rest = Vec::new();
+    data.read_to_end(&mut rest).expect("new keys and close_notify");
+    assert!(rest.is_empty());
+    client.expect("226");
+    assert!(fs::read(server.home().join("file")).expect("a file") == bytes);
+    let mut data = client.start("RETR file");
+    let mut all = vec![0; 1_000_000];
+    data.read_exact(&mut all).expect("data");
+    data.conn.refresh_traffic_keys().expect("TLS 1.3");
+    data.flush().expect("the server is there");
+    data.read_to_end(&mut all).expect("data up to close_notify");
+    client.expect("226");
+    assert!(all == bytes);
 }
 
 fn key_updates(server: &Server) {

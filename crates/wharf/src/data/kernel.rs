@@ -20,14 +20,11 @@ use super::lazy::Lazy;
 use super::progress::Progress;
 use super::reader::Reader;
 use super::stream::PlainStream;
-use super::upload::OpenFile;
+use super::upload::{HOP, OpenFile};
 use crate::fs::FsResult;
 
 /// What one call moves at most, in bytes. Pipes may not be larger without privileges.
 const PIECE: usize = 1024 * 1024;
-
-/// What one hop to the blocking pool moves at most, in bytes: others wait for threads, too.
-const HOP: usize = 16 * PIECE;
 
 /// How long a hop waits for the peer to go on before it gives the thread back.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000 };
@@ -139,13 +136,7 @@ impl Mover {
 
     /// Takes bytes off the socket, with a little patience.
     fn take(&mut self, socket: &TcpStream, most: usize) -> io::Result<usize> {
-        match socket.try_io(Interest::READABLE, || self.take_now(socket, most)) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&PATIENCE))?;
-                self.take_now(socket, most)
-            }
-            done => done,
-        }
+        patiently(socket, || self.take_now(socket, most))
     }
 
     fn take_now(&mut self, socket: &TcpStream, most: usize) -> io::Result<usize> {
@@ -167,7 +158,7 @@ impl Mover {
     fn put(&mut self, open: &mut OpenFile, mut count: usize) -> FsResult<()> {
         while count > 0 {
             match self {
-                Self::Buffer(buffer) => return open.write(buffer),
+                Self::Buffer(buffer) => return open.write(buffer.as_ref()),
                 Self::Pipe { out, .. } => {
                     match splice(&*out, None, &*open.file()?, None, count, SpliceFlags::MOVE) {
                         Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
@@ -186,6 +177,23 @@ impl Mover {
     }
 }
 
+/// Has `take` read from the socket; where nothing has arrived it gets a second chance after a little wait.
+///
+/// # Errors
+/// What `take` says.
+pub(super) fn patiently(
+    socket: &TcpStream,
+    mut take: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
+    match socket.try_io(Interest::READABLE, &mut take) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&PATIENCE))?;
+            take()
+        }
+        done => done,
+    }
+}
+
 /// Copies what is in the pipe, which `splice` would not move.
 fn copy_rest(pipe: &OwnedFd, open: &mut OpenFile, count: &mut usize) -> FsResult<Buffer> {
     let mut buffer = Buffer::take();
@@ -193,7 +201,7 @@ fn copy_rest(pipe: &OwnedFd, open: &mut OpenFile, count: &mut usize) -> FsResult
         buffer.clear();
         let read = rustix::io::read(pipe, buffer.spare(*count)).map_err(io::Error::from)?;
         buffer.advance(read);
-        open.write(&buffer)?;
+        open.write(buffer.as_ref())?;
         *count -= read;
     }
     Ok(buffer)

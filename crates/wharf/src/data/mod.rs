@@ -5,7 +5,7 @@
 //! | route | sending | receiving |
 //! |---|---|---|
 //! | `Kernel` | `sendfile` on the worker, cold pages fetched on the blocking pool first | `splice` on the blocking pool |
-//! | `Tls`, `Copy` | read into one large buffer, from memory on the worker and from disk on the pool | large buffers, one filled while the other is written on the pool |
+//! | `Tls`, `Copy` | read into one large buffer, from memory on the worker and from disk on the pool | large buffers, one filled while the other is written on the pool; `Tls` into a file: all on the pool |
 //! | `Ascii` | the same, line ends converted between | the same |
 //!
 //! An upload that fits one buffer costs one hop to the pool, which writes and closes the file.
@@ -24,6 +24,8 @@ mod settle;
 mod stream;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 mod upload;
 
 use std::sync::Arc;

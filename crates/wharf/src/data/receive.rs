@@ -128,6 +128,10 @@ impl Receiver {
                 {
                     return Ok(end);
                 }
+                #[cfg(feature = "tls")]
+                if let (Route::Tls, Upload::Local(local)) = (route, &mut self.upload) {
+                    return super::tls::receive(stream, local, watch).await;
+                }
             }
         }
     }

@@ -77,6 +77,18 @@ impl DataStream {
         }
     }
 
+    /// The same, to be shared.
+    ///
+    /// # Errors
+    /// See [`socket`](Self::socket).
+    #[cfg(feature = "tls")]
+    pub(super) fn shared_socket(&mut self) -> io::Result<&Arc<TcpStream>> {
+        match self {
+            Self::Plain(stream) => stream.socket(),
+            Self::Tls(stream) => Ok(&stream.socket().0),
+        }
+    }
+
     /// Whether sealed bytes wait to be sent.
     pub(super) fn has_pending(&self) -> bool {
         match self {

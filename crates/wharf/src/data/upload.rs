@@ -14,6 +14,10 @@ use super::buffer::Buffer;
 use super::progress::Progress;
 use crate::fs::{DynByteSink, FinishFile, FsErrorKind, FsResult, Sink, SinkKind};
 
+/// What one hop to the blocking pool moves at most, in bytes: others wait for threads, too.
+#[cfg(any(target_os = "linux", feature = "tls"))]
+pub(super) const HOP: usize = 16 * 1024 * 1024;
+
 /// A [`Sink`] that bytes are going to.
 ///
 /// Dropped before it was finished (the session's task was, or it panicked) it is finished as aborted, off the worker.
@@ -38,7 +42,7 @@ impl Upload {
     /// Writes a piece. A local file is written while the next piece arrives, so an error may be that of an earlier one.
     pub(super) async fn write(&mut self, piece: Buffer) -> FsResult<()> {
         match self {
-            Self::Local(local) => local.hop(move |open| open.write(&piece)).await,
+            Self::Local(local) => local.hop(move |open| open.write(piece.as_ref())).await,
             Self::Stream(stream) => stream.write(piece).await,
         }
     }
@@ -92,7 +96,7 @@ impl LocalUpload {
     ///
     /// # Errors
     /// What the hop before ran into; what `work` returns.
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", feature = "tls"))]
     pub(super) async fn work<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut OpenFile) -> FsResult<T> + Send + 'static,
@@ -127,7 +131,7 @@ impl LocalUpload {
             && ending != Ending::Aborted
             && let Some(mut open) = self.idle.take()
         {
-            open.write(&rest)?;
+            open.write(rest.as_ref())?;
             return open.finish(ending);
         }
         let settled = self.settle().await;
@@ -138,7 +142,7 @@ impl LocalUpload {
                 None => return Err(error),
             },
         };
-        let finishing = spawn_blocking(move || match earlier.and_then(|()| open.write(&rest)) {
+        let finishing = spawn_blocking(move || match earlier.and_then(|()| open.write(rest.as_ref())) {
             Ok(()) => open.finish(ending),
             Err(error) => {
                 drop(open);
@@ -166,8 +170,8 @@ impl OpenFile {
     }
 
     /// Writes all of `piece`. Where that fails, what was written of it is counted all the same.
-    pub(super) fn write(&mut self, piece: &Buffer) -> FsResult<()> {
-        let mut rest = piece.as_ref();
+    pub(super) fn write(&mut self, piece: &[u8]) -> FsResult<()> {
+        let mut rest = piece;
         while !rest.is_empty() {
             match self.file()?.write(rest) {
                 Ok(0) => return Err(std::io::Error::from(ErrorKind::WriteZero).into()),

@@ -1,5 +1,6 @@
 //! A connection under TLS: [`Traffic`] with a socket.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -27,9 +28,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         &self.stream
     }
 
-    /// Both parts.
-    #[cfg(test)]
-    pub(super) fn parts(&mut self) -> (&S, &mut Traffic) {
+    /// Both parts, for whoever reads and writes by other means.
+    pub(crate) fn parts(&mut self) -> (&S, &mut Traffic) {
         (&self.stream, &mut self.traffic)
     }
 
@@ -48,6 +48,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends what TLS itself has to say, as far as the peer takes it at once.
+    pub(crate) async fn send_now(&mut self) {
+        if self.has_pending() {
+            poll_fn(|context| {
+                // A connection that is broken tells whoever reads or writes next.
+                let _ = self.poll_send_all(context);
+                Poll::Ready(())
+            })
+            .await;
+        }
     }
 
     /// Gives the client its ticket once more, with whatever is sent next.

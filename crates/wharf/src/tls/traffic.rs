@@ -21,6 +21,9 @@ const MOST_QUIET: u8 = 32;
 /// How many bytes of commands are read at once.
 const COMMANDS: usize = 4096;
 
+/// How many bytes of a fast transfer are read at once.
+const WIDE: usize = 1024 * 1024;
+
 /// How many records of replies are sealed at once.
 const REPLIES: usize = 4;
 
@@ -154,6 +157,13 @@ impl Traffic {
     #[cfg(test)]
     pub(super) fn limit_keys(&mut self, records: u64) {
         self.limit = records;
+    }
+
+    /// Takes in more at once from now on.
+    pub(crate) fn widen(&mut self) {
+        if self.incoming.capacity() < WIDE {
+            self.enlarge(Buffer::of(WIDE));
+        }
     }
 
     /// Takes another, larger buffer for what comes in.
