@@ -139,6 +139,10 @@ def workloads(q, sizes, env):
             w.append(Work(f"stor {tag} files, {conns} conn", "shm",
                           ["files-stor", "--path", "up", "--size", size, "--count", n, "--time", cap,
                            "--conns", conns], ops, clean="up", in_turn=conns == 1))
+    for conns in (1, 16):
+        w.append(Work(f"stor 1K files to disk, {conns} conn", "disk",
+                      ["files-stor", "--path", "up", "--size", 1024, "--count", n, "--time", cap,
+                       "--conns", conns], ops, clean="up", in_turn=conns == 1))
     w.append(Work("tls retr 16K files, 16 conn", "tls",
                   ["files-retr", "--path", "s16k", "--size", 16384, "--files", n, "--count", n,
                    "--time", cap, "--conns", 16], ops))
