@@ -1,14 +1,11 @@
 //! Listings: the entries of a directory to the client, as they are read.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::SystemTime;
 
 use wharf_proto::listing::Format;
 use wharf_proto::{Cause, Timestamp};
 
-use super::progress::Watch;
+use super::progress::{Watch, at_once};
 use super::send::{failed, write_all, write_last};
 use super::stream::DataStream;
 use crate::fs::Entries;
@@ -47,16 +44,6 @@ pub(super) async fn list(
         };
     }
     write_last(stream, &lines, watch).await
-}
-
-/// What comes of `future` without a wait.
-async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }
 
 /// The time of day, which decides how LIST writes dates.

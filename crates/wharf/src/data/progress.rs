@@ -1,10 +1,12 @@
 //! A running transfer as seen from outside: how far it is, how fast it may go, and when it must end.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::num::NonZeroU64;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -162,6 +164,16 @@ impl Watch {
         }
         self.progress.stop_cause().map_or(Ok(()), Err)
     }
+}
+
+/// What comes of `future` without a wait.
+pub(super) async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 #[cfg(test)]

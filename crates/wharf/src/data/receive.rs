@@ -1,18 +1,14 @@
 //! Uploads: a file from the client.
 
-use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 use wharf_proto::{Cause, Ending, FromWire};
 
 use super::buffer::Buffer;
-use super::progress::Watch;
+use super::progress::{Watch, at_once};
 use super::send::failed;
 use super::stream::{DataStream, PeerEnd, PlainStream};
 use super::upload::{LocalUpload, Upload};
@@ -146,7 +142,7 @@ impl Receiver {
             if self.arrived.is_full() {
                 self.pass_on().await?;
             }
-            let Some(read) = read_now(stream, self.arrived.spare(usize::MAX)).await else {
+            let Some(read) = at_once(stream.read(self.arrived.spare(usize::MAX))).await else {
                 return Err(Cause::ControlLost);
             };
             match read {
@@ -219,16 +215,4 @@ async fn by_kernel(
     _: &mut Watch,
 ) -> Result<Option<PeerEnd>, Cause> {
     Ok(None)
-}
-
-/// Reads what is there, `None` when nothing is.
-async fn read_now(stream: &mut DataStream, room: &mut [u8]) -> Option<io::Result<usize>> {
-    poll_fn(|context| {
-        let mut buffer = ReadBuf::new(room);
-        Poll::Ready(match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
-            Poll::Ready(read) => Some(read.map(|()| buffer.filled().len())),
-            Poll::Pending => None,
-        })
-    })
-    .await
 }
