@@ -7,6 +7,8 @@ use std::sync::Arc;
 use wharf_sys::Identity;
 
 use super::buffer::Buffer;
+#[cfg(target_os = "linux")]
+use crate::fs::Storage;
 use crate::fs::{FsResult, Span, blocking};
 
 /// What is brought into memory at once where it is not there yet, in bytes.
@@ -186,7 +188,10 @@ impl Reader {
             Ok(count) => Some(Ok(count)),
             Err(Errno::AGAIN | Errno::INTR) => None,
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-                self.cache.answers = if is_memory(&self.file) { Answers::AllInMemory } else { Answers::No };
+                self.cache.answers = match Storage::of(&*self.file) {
+                    Storage::Memory => Answers::AllInMemory,
+                    Storage::LocalDisk | Storage::Other => Answers::No,
+                };
                 self.read_if_in_memory(room)
             }
             Err(error) => Some(Err(error.into())),
@@ -200,14 +205,6 @@ fn read_ahead(file: &File, offset: u64) {
     let length = std::num::NonZeroU64::new(2 * WINDOW);
     // Advice: where it is not taken, reading is what fetches.
     let _ = rustix::fs::fadvise(file, offset, length, rustix::fs::Advice::WillNeed);
-}
-
-/// Whether the file lies on tmpfs or ramfs.
-#[cfg(target_os = "linux")]
-fn is_memory(file: &File) -> bool {
-    const TMPFS: u32 = 0x0102_1994;
-    const RAMFS: u32 = 0x8584_58f6;
-    rustix::fs::fstatfs(file).is_ok_and(|system| [TMPFS, RAMFS].contains(&(system.f_type as u32)))
 }
 
 #[cfg(unix)]

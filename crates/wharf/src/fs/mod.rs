@@ -31,6 +31,8 @@ mod jailed;
 mod memory;
 mod shared;
 mod source;
+#[cfg(target_os = "linux")]
+mod storage;
 mod tree;
 #[cfg(unix)]
 mod unix;
@@ -49,6 +51,8 @@ pub use self::memory::MemoryFs;
 pub use self::shared::SharedFs;
 pub use self::source::{ByteSink, Sink, Source};
 pub(crate) use self::source::{DynByteSink, FinishFile, SinkKind, SourceKind, Span};
+#[cfg(target_os = "linux")]
+pub(crate) use self::storage::Storage;
 #[cfg(unix)]
 pub use self::unix::UnixFs;
 pub use wharf_proto::listing::Entry;

@@ -12,12 +12,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    CWD, FileType, FsWord, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, openat, openat2,
-    readlink, readlinkat,
+    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, openat, openat2, readlink,
+    readlinkat,
 };
 use rustix::io::Errno;
 
-use super::super::{FsErrorKind, FsResult, Metadata};
+use super::super::{FsErrorKind, FsResult, Metadata, Storage};
 use super::Lookup;
 use super::linux::metadata_of_handle;
 use crate::VPath;
@@ -42,17 +42,6 @@ pub(super) struct Root {
     storage: Storage,
     /// Whether what leads away from the root's own file system is an error.
     stays: bool,
-}
-
-/// What a file system keeps its files on, as far as it matters to who waits for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Storage {
-    /// Nothing ever waits for a device.
-    Memory,
-    /// What the caches know is found without a wait.
-    LocalDisk,
-    /// Anything may have to be asked for somewhere else.
-    Other,
 }
 
 /// A name in an open directory: what operations on names work with.
@@ -320,25 +309,6 @@ fn strip_components<'a>(path: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
         }
     }
     Some(rest)
-}
-
-impl Storage {
-    fn of(handle: &OwnedFd) -> Self {
-        const TMPFS: FsWord = 0x0102_1994;
-        const RAMFS: FsWord = 0x8584_58f6;
-        /// ext2 to ext4, xfs, btrfs, f2fs.
-        const LOCAL: [FsWord; 4] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
-
-        match fstatfs(handle).map(|found| found.f_type) {
-            Ok(TMPFS | RAMFS) => Self::Memory,
-            Ok(kind) if LOCAL.contains(&kind) => Self::LocalDisk,
-            Ok(_) | Err(_) => Self::Other,
-        }
-    }
-
-    fn has_caches(self) -> bool {
-        self != Self::Other
-    }
 }
 
 #[cfg(test)]
