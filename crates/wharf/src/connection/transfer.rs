@@ -142,9 +142,7 @@ impl Channel {
         *self = channel;
         Poll::Ready(event)
     }
-}
 
-impl Channel {
     /// When to look for the client, which nobody does yet.
     pub(super) fn unattended_until(&self) -> Option<Instant> {
         if let Self::Listening(awaited) = self { awaited.from } else { None }
