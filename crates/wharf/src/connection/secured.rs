@@ -1,11 +1,12 @@
 //! A transfer whose data connection goes under TLS first (RFC 4217 §7).
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wharf_proto::{Cause, Ending, TransferEnd};
 
-use crate::data::{self, DataStream, Job, Opened, Progress, Socket};
+use crate::data::{self, DataStream, Job, Opened, Progress};
 use crate::events::{ReuseRecord, SessionInfo, TracingLog};
 use crate::tls::{LONGEST_HANDSHAKE, SessionReuse, TlsSession};
 
@@ -45,10 +46,13 @@ pub(super) async fn run(
 async fn shake_hands(securing: Securing, timeout: Duration) -> Result<DataStream, Cause> {
     let Securing { tls, stream, log, info } = securing;
     let patience = if timeout.is_zero() { LONGEST_HANDSHAKE } else { timeout };
-    let secured = async { tls.accept_data(Socket::from(stream.into_socket()?), patience).await };
+    let secured = async {
+        let stream = stream.into_plain().ok_or(io::ErrorKind::AlreadyExists)?;
+        tls.accept_data(stream, patience).await
+    };
     let secured = secured.await.map_err(|error| {
         log.handshake_failed(&info, "data", &error);
-        let late = error.kind() == std::io::ErrorKind::TimedOut;
+        let late = error.kind() == io::ErrorKind::TimedOut;
         if late { Cause::Timeout } else { Cause::TlsHandshake }
     })?;
     let (policy, resumed) = (tls.policy().session_reuse, secured.resumed);

@@ -5,8 +5,8 @@
 //! coming and never waits long for a peer, so that slow peers do not take the pool's threads.
 
 use std::io;
+use std::net::TcpStream as StdStream;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -79,8 +79,10 @@ pub(super) fn send_more(stream: &PlainStream, bytes: &[u8]) -> io::Result<usize>
 /// Why a hop that received came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
-    /// This many bytes came in; no more have arrived yet, or it is for others to have a turn.
-    Bytes(usize),
+    /// This many bytes came in, and more may be there: it is for others to have a turn.
+    Enough(usize),
+    /// This many bytes came in, and no more have arrived yet.
+    Lull(usize),
     /// The peer sent FIN.
     Fin,
     /// The peer reset the connection.
@@ -113,7 +115,7 @@ impl Mover {
     /// What the file says.
     pub(super) fn receive(
         &mut self,
-        socket: &Arc<TcpStream>,
+        socket: &StdStream,
         open: &mut OpenFile,
         most: usize,
         progress: &Progress,
@@ -123,7 +125,7 @@ impl Mover {
             let count = match self.take(socket, most - moved) {
                 Ok(0) => return Ok(Received::Fin),
                 Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Lull(moved)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return Ok(Received::Reset),
             };
@@ -131,15 +133,15 @@ impl Mover {
             self.put(open, count)?;
             moved += count;
         }
-        Ok(Received::Bytes(moved))
+        Ok(Received::Enough(moved))
     }
 
     /// Takes bytes off the socket, with a little patience.
-    fn take(&mut self, socket: &TcpStream, most: usize) -> io::Result<usize> {
+    fn take(&mut self, socket: &StdStream, most: usize) -> io::Result<usize> {
         patiently(socket, || self.take_now(socket, most))
     }
 
-    fn take_now(&mut self, socket: &TcpStream, most: usize) -> io::Result<usize> {
+    fn take_now(&mut self, socket: &StdStream, most: usize) -> io::Result<usize> {
         match self {
             Self::Pipe { into, size, .. } => {
                 let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
@@ -182,10 +184,10 @@ impl Mover {
 /// # Errors
 /// What `take` says.
 pub(super) fn patiently(
-    socket: &TcpStream,
+    socket: &StdStream,
     mut take: impl FnMut() -> io::Result<usize>,
 ) -> io::Result<usize> {
-    match socket.try_io(Interest::READABLE, &mut take) {
+    match take() {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&PATIENCE))?;
             take()

@@ -10,7 +10,7 @@ use std::io;
 pub(crate) enum Lazy<Socket, Watched> {
     Unwatched(Socket),
     Watched(Watched),
-    /// The runtime could not take it.
+    /// The runtime could not take it, or it is at work elsewhere.
     Lost,
 }
 
@@ -31,6 +31,21 @@ impl<Socket, Watched> Lazy<Socket, Watched> {
         match self {
             Self::Watched(watched) => Ok(watched),
             _ => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Takes the socket for work elsewhere, during which the runtime is not to be woken by it. Nothing is left here.
+    ///
+    /// # Errors
+    /// What `deregister` says, and that there is no socket.
+    pub(crate) fn take(
+        &mut self,
+        deregister: impl FnOnce(Watched) -> io::Result<Socket>,
+    ) -> io::Result<Socket> {
+        match std::mem::replace(self, Self::Lost) {
+            Self::Unwatched(socket) => Ok(socket),
+            Self::Watched(watched) => deregister(watched),
+            Self::Lost => Err(io::ErrorKind::NotConnected.into()),
         }
     }
 }

@@ -41,8 +41,6 @@ pub(crate) use self::open::{Comer, NotConnected, PassiveListener, Stranger, conn
 use self::progress::Watch;
 pub(crate) use self::progress::{Pace, Progress};
 pub(crate) use self::stream::DataStream;
-#[cfg(feature = "tls")]
-pub(crate) use self::stream::Socket;
 use crate::fs::{Entries, Sink, SinkKind, Source, SourceKind};
 
 /// One transfer, all set.

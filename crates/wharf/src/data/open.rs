@@ -223,11 +223,11 @@ mod tests {
     const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
     #[cfg(unix)]
-    async fn accept(listener: &mut PassiveListener) -> io::Result<TcpStream> {
+    async fn accept(listener: &mut PassiveListener) -> io::Result<StdStream> {
         loop {
             let comer = std::future::poll_fn(|context| listener.poll_accept(context)).await?;
-            if let Comer::Client(stream) = comer {
-                return stream.into_socket();
+            if let Comer::Client(DataStream::Plain(mut stream)) = comer {
+                return stream.unwatched();
             }
         }
     }

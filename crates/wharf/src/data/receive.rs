@@ -190,18 +190,27 @@ async fn by_kernel(
     watch: &mut Watch,
 ) -> Result<Option<PeerEnd>, Cause> {
     use super::kernel::{Mover, Received};
+    use super::lazy::Lazy;
 
-    let socket = stream.socket().map_err(|_| Cause::Peer)?;
     let mut mover = Mover::new();
     loop {
-        watch.wait(socket.readable()).await?.map_err(|_| Cause::Peer)?;
-        let (socket, progress, most) =
-            (Arc::clone(socket), Arc::clone(&watch.progress), watch.piece(usize::MAX));
-        let hop = local.work(move |open| Ok((mover.receive(&socket, open, most, &progress)?, mover)));
-        let received;
-        (received, mover) = hop.await.map_err(failed)?;
+        // A hop takes what comes meanwhile, which is not for the worker to wake up for.
+        let (socket, progress) = (stream.unwatched().map_err(|_| Cause::Peer)?, Arc::clone(&watch.progress));
+        let most = watch.piece(usize::MAX);
+        let hop = local.work(move |open| {
+            let received = mover.receive(&socket, open, most, &progress)?;
+            Ok((received, socket, mover))
+        });
+        let (received, socket);
+        (received, socket, mover) = hop.await.map_err(failed)?;
+        *stream = Lazy::Unwatched(socket);
         match received {
-            Received::Bytes(count) => watch.paced(count).await?,
+            Received::Enough(count) => watch.paced(count).await?,
+            Received::Lull(count) => {
+                watch.paced(count).await?;
+                let socket = stream.socket().map_err(|_| Cause::Peer)?;
+                watch.wait(socket.readable()).await?.map_err(|_| Cause::Peer)?;
+            }
             Received::Fin => return Ok(Some(PeerEnd::Fin)),
             Received::Reset => return Ok(Some(PeerEnd::Reset)),
         }

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream as StdStream};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
@@ -21,7 +20,7 @@ pub(crate) enum DataStream {
     Plain(PlainStream),
     /// Under TLS, its handshake done.
     #[cfg(feature = "tls")]
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<TlsStream<PlainStream>>),
 }
 
 /// How the peer ended what it sent.
@@ -38,12 +37,13 @@ pub(super) enum PeerEnd {
     Reset,
 }
 
-/// A connection in clear. What moves bytes outside of the runtime shares it.
-pub(crate) type PlainStream = Lazy<StdStream, Arc<TcpStream>>;
+/// A connection in clear, or what lies below TLS. What the runtime knows is large, and in a box: a session that transfers
+/// nothing has room for neither.
+pub(crate) type PlainStream = Lazy<StdStream, Box<TcpStream>>;
 
 impl From<TcpStream> for DataStream {
     fn from(stream: TcpStream) -> Self {
-        Self::Plain(Lazy::Watched(Arc::new(stream)))
+        Self::Plain(Lazy::Watched(Box::new(stream)))
     }
 }
 
@@ -59,8 +59,25 @@ impl PlainStream {
     ///
     /// # Errors
     /// What the operating system says when it cannot be waited for.
-    pub(super) fn socket(&mut self) -> io::Result<&Arc<TcpStream>> {
-        self.watch(|stream| TcpStream::from_std(stream).map(Arc::new)).map(|socket| &*socket)
+    pub(super) fn socket(&mut self) -> io::Result<&TcpStream> {
+        self.watch(|stream| TcpStream::from_std(stream).map(Box::new)).map(|socket| &**socket)
+    }
+
+    /// The socket for work outside of the runtime, which is not woken by it meanwhile. Nothing is left here.
+    ///
+    /// # Errors
+    /// What the operating system says; that there is no socket.
+    pub(super) fn unwatched(&mut self) -> io::Result<StdStream> {
+        self.take(|socket| socket.into_std())
+    }
+
+    /// The socket, to be asked something; `None` when it was lost.
+    fn descriptor(&self) -> Option<SockRef<'_>> {
+        match self {
+            Self::Unwatched(stream) => Some(stream.into()),
+            Self::Watched(stream) => Some((&**stream).into()),
+            Self::Lost => None,
+        }
     }
 }
 
@@ -71,21 +88,9 @@ impl DataStream {
     /// What the operating system says when it cannot be waited for.
     pub(super) fn socket(&mut self) -> io::Result<&TcpStream> {
         match self {
-            Self::Plain(stream) => stream.socket().map(|socket| &**socket),
-            #[cfg(feature = "tls")]
-            Self::Tls(stream) => Ok(&stream.socket().0),
-        }
-    }
-
-    /// The same, to be shared.
-    ///
-    /// # Errors
-    /// See [`socket`](Self::socket).
-    #[cfg(feature = "tls")]
-    pub(super) fn shared_socket(&mut self) -> io::Result<&Arc<TcpStream>> {
-        match self {
             Self::Plain(stream) => stream.socket(),
-            Self::Tls(stream) => Ok(&stream.socket().0),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.socket_mut().socket(),
         }
     }
 
@@ -112,27 +117,19 @@ impl DataStream {
     /// The socket below, to be asked something; `None` when it was lost.
     pub(super) fn descriptor(&self) -> Option<SockRef<'_>> {
         match self {
-            Self::Plain(Lazy::Unwatched(stream)) => Some(stream.into()),
-            Self::Plain(Lazy::Watched(stream)) => Some((&**stream).into()),
-            Self::Plain(Lazy::Lost) => None,
+            Self::Plain(stream) => stream.descriptor(),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => Some((&*stream.socket().0).into()),
+            Self::Tls(stream) => stream.socket().descriptor(),
         }
     }
 
-    /// The socket itself, in clear.
-    ///
-    /// # Errors
-    /// What the operating system says when it cannot be waited for; that there is none which nobody shares.
-    #[cfg(any(test, feature = "tls"))]
-    pub(crate) fn into_socket(mut self) -> io::Result<TcpStream> {
-        if let Self::Plain(stream) = &mut self {
-            stream.socket()?;
-        }
-        let gone = || io::Error::from(io::ErrorKind::NotConnected);
+    /// The connection in clear that this is; `None` if it is under TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn into_plain(self) -> Option<PlainStream> {
         match self {
-            Self::Plain(Lazy::Watched(stream)) => Arc::into_inner(stream).ok_or_else(gone),
-            _ => Err(gone()),
+            Self::Plain(stream) => Some(stream),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => None,
         }
     }
 
@@ -161,8 +158,7 @@ impl AsyncRead for DataStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            // What a client sends comes after the reply that it waits for.
-            Self::Plain(stream) => poll_read(stream.socket()?, context, buffer),
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
@@ -172,24 +168,15 @@ impl AsyncRead for DataStream {
 impl AsyncWrite for DataStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(stream) => {
-                if let Lazy::Unwatched(socket) = &*stream
-                    && let Some(written) = at_once((&*socket).write(bytes))
-                {
-                    return Poll::Ready(written);
-                }
-                poll_write(stream.socket()?, context, bytes)
-            }
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        #[cfg(not(feature = "tls"))]
-        let _ = context;
         match self.get_mut() {
-            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
@@ -197,45 +184,47 @@ impl AsyncWrite for DataStream {
 
     /// Says that nothing follows: `close_notify` where there is TLS, and FIN.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        #[cfg(not(feature = "tls"))]
-        let _ = context;
         match self.get_mut() {
-            Self::Plain(Lazy::Unwatched(socket)) => Poll::Ready(socket.shutdown(Shutdown::Write)),
-            Self::Plain(Lazy::Watched(socket)) => Poll::Ready(shutdown(socket)),
-            Self::Plain(Lazy::Lost) => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }
 
-/// A socket that a thread of the blocking pool may use as well.
-#[cfg(feature = "tls")]
-#[derive(Debug)]
-pub(crate) struct Socket(pub(super) Arc<TcpStream>);
-
-#[cfg(feature = "tls")]
-impl From<TcpStream> for Socket {
-    fn from(stream: TcpStream) -> Self {
-        Self(Arc::new(stream))
-    }
-}
-
-#[cfg(feature = "tls")]
-impl AsyncRead for Socket {
+impl AsyncRead for PlainStream {
+    /// What a client sends comes after the reply that it waits for, so the first read waits.
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        poll_read(&self.0, context, buffer)
+        let socket = self.get_mut().socket()?;
+        loop {
+            ready!(socket.poll_read_ready(context))?;
+            if let Some(read) = at_once(socket.try_read(buffer.initialize_unfilled())) {
+                return Poll::Ready(read.map(|count| buffer.advance(count)));
+            }
+        }
     }
 }
 
-#[cfg(feature = "tls")]
-impl AsyncWrite for Socket {
+impl AsyncWrite for PlainStream {
+    /// There is room for what is sent first, so nothing is waited for before it.
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        poll_write(&self.0, context, bytes)
+        let this = self.get_mut();
+        if let Self::Unwatched(socket) = &*this
+            && let Some(written) = at_once((&*socket).write(bytes))
+        {
+            return Poll::Ready(written);
+        }
+        let socket = this.socket()?;
+        loop {
+            ready!(socket.poll_write_ready(context))?;
+            if let Some(written) = at_once(socket.try_write(bytes)) {
+                return Poll::Ready(written);
+            }
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -243,29 +232,8 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(shutdown(&self.0))
-    }
-}
-
-fn poll_read(
-    socket: &TcpStream,
-    context: &mut Context<'_>,
-    buffer: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    loop {
-        ready!(socket.poll_read_ready(context))?;
-        if let Some(read) = at_once(socket.try_read(buffer.initialize_unfilled())) {
-            return Poll::Ready(read.map(|count| buffer.advance(count)));
-        }
-    }
-}
-
-fn poll_write(socket: &TcpStream, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(socket.poll_write_ready(context))?;
-        if let Some(written) = at_once(socket.try_write(bytes)) {
-            return Poll::Ready(written);
-        }
+        let lost = || Err(io::ErrorKind::NotConnected.into());
+        Poll::Ready(self.descriptor().map_or_else(lost, |socket| socket.shutdown(Shutdown::Write)))
     }
 }
 
@@ -275,9 +243,4 @@ fn at_once(done: io::Result<usize>) -> Option<io::Result<usize>> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
         done => Some(done),
     }
-}
-
-/// Says that nothing follows.
-fn shutdown(socket: &TcpStream) -> io::Result<()> {
-    SockRef::from(socket).shutdown(Shutdown::Write)
 }

@@ -494,7 +494,7 @@ mod tls {
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
         let trusting = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let socket = Socket::from(job.stream.into_socket().unwrap());
+        let socket = job.stream.into_plain().unwrap();
         let (server, client) = tokio::join!(
             session.accept_data(socket, Duration::from_secs(60)),
             TlsConnector::from(Arc::new(trusting))

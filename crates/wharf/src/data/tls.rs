@@ -2,26 +2,28 @@
 //! stay in the cache of one processor, and a slow disk stops only its own transfer.
 
 use std::io;
+use std::net::TcpStream as StdStream;
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use wharf_proto::Cause;
 
 use super::lazy::Lazy;
 use super::progress::{Progress, Watch};
 use super::send::failed;
-use super::stream::{DataStream, PeerEnd, Socket};
+use super::stream::{DataStream, PeerEnd};
 use super::upload::{HOP, LocalUpload, OpenFile};
 use crate::fs::FsResult;
-use crate::tls::TlsStream;
+use crate::tls::Traffic;
 
 /// A peer that sends so much during one hop is fast, and its bytes get a larger buffer: fewer calls take them.
 const FAST: usize = 4 * 1024 * 1024;
 
 /// Why a hop came back.
 enum Received {
-    /// This many bytes came in; no more have arrived yet, or it is for others to have a turn.
-    Bytes(usize),
+    /// This many bytes came in, and more may be there: it is for others to have a turn.
+    Enough(usize),
+    /// This many bytes came in, and no more have arrived yet.
+    Lull(usize),
     /// The peer's last word, as reading tells it.
     End(io::Result<usize>),
 }
@@ -36,21 +38,28 @@ pub(super) async fn receive(
     watch: &mut Watch,
 ) -> Result<PeerEnd, Cause> {
     loop {
-        // A hop must own what it works with.
-        let socket = Arc::clone(stream.shared_socket().map_err(|_| Cause::Peer)?);
-        let socket = DataStream::Plain(Lazy::Watched(socket));
-        let DataStream::Tls(mut tls) = std::mem::replace(stream, socket) else { return Err(Cause::Peer) };
+        // A hop owns what it works with, and takes what comes meanwhile: the worker is not to wake up for it.
+        let taken = std::mem::replace(stream, DataStream::Plain(Lazy::Lost));
+        let DataStream::Tls(mut tls) = taken else { return Err(Cause::Peer) };
+        let socket = tls.socket_mut().unwatched().map_err(|_| Cause::Peer)?;
         let (progress, most) = (Arc::clone(&watch.progress), watch.piece(usize::MAX));
-        let hop = local.work(move |open| Ok((take_all(&mut tls, open, most, &progress)?, tls)));
+        let hop = local.work(move |open| {
+            let received = take_all(&socket, tls.traffic(), open, most, &progress)?;
+            *tls.socket_mut() = Lazy::Unwatched(socket);
+            Ok((received, tls))
+        });
         let (received, mut tls) = hop.await.map_err(failed)?;
         tls.send_now().await;
         *stream = DataStream::Tls(tls);
         match received {
-            Received::Bytes(count) => watch.paced(count).await?,
+            Received::Enough(count) => watch.paced(count).await?,
+            Received::Lull(count) => {
+                watch.paced(count).await?;
+                let socket = stream.socket().map_err(|_| Cause::Peer)?;
+                watch.wait(socket.readable()).await?.map_err(|_| Cause::Peer)?;
+            }
             Received::End(end) => return Ok(stream.peer_end(&end)),
         }
-        let socket = stream.socket().map_err(|_| Cause::Peer)?;
-        watch.wait(socket.readable()).await?.map_err(|_| Cause::Peer)?;
     }
 }
 
@@ -59,14 +68,14 @@ pub(super) async fn receive(
 /// # Errors
 /// What the file says.
 fn take_all(
-    tls: &mut TlsStream<Socket>,
+    socket: &StdStream,
+    traffic: &mut Traffic,
     open: &mut OpenFile,
     most: usize,
     progress: &Progress,
 ) -> FsResult<Received> {
     let most = most.min(HOP);
     let mut moved = 0;
-    let (socket, traffic) = tls.parts();
     loop {
         let plain = traffic.plain();
         let count = plain.len();
@@ -80,17 +89,17 @@ fn take_all(
             return Ok(Received::End(end.map(|()| 0)));
         }
         if moved >= most || progress.stop_cause().is_some() {
-            return Ok(Received::Bytes(moved));
+            return Ok(Received::Enough(moved));
         }
         if moved >= FAST {
             traffic.widen();
         }
         let room = traffic.room();
         let size = room.len().min(most - moved);
-        match take(&socket.0, room.split_at_mut(size).0) {
+        match take(socket, room.split_at_mut(size).0) {
             Ok(0) => return Ok(Received::End(Err(io::ErrorKind::UnexpectedEof.into()))),
             Ok(count) => traffic.added(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Bytes(moved)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Lull(moved)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Ok(Received::End(Err(error))),
         }
@@ -99,12 +108,12 @@ fn take_all(
 
 /// Takes bytes off the socket, with a little patience.
 #[cfg(target_os = "linux")]
-fn take(socket: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+fn take(socket: &StdStream, room: &mut [u8]) -> io::Result<usize> {
     use rustix::net::{RecvFlags, recv};
     super::kernel::patiently(socket, || Ok(recv(socket, &mut *room, RecvFlags::empty())?.0))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn take(socket: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
-    socket.try_read(room)
+fn take(mut socket: &StdStream, room: &mut [u8]) -> io::Result<usize> {
+    io::Read::read(&mut socket, room)
 }

@@ -38,6 +38,7 @@ use rustls_pki_types::pem::PemObject;
 pub use self::certificates::Certificates;
 pub use self::error::{TlsError, TlsProblem};
 pub(crate) use self::stream::TlsStream;
+pub(crate) use self::traffic::Traffic;
 pub(crate) use self::upgrade::{Acceptor, LONGEST_HANDSHAKE, TlsSession};
 
 /// The protocol name that clients may offer (RFC 7301). A list that lacks it is refused, so that nobody who wants to

@@ -28,9 +28,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         &self.stream
     }
 
-    /// Both parts, for whoever reads and writes by other means.
-    pub(crate) fn parts(&mut self) -> (&S, &mut Traffic) {
-        (&self.stream, &mut self.traffic)
+    /// The same, for whoever reads by other means.
+    pub(crate) fn socket_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// The state of TLS, for whoever reads by other means.
+    pub(crate) fn traffic(&mut self) -> &mut Traffic {
+        &mut self.traffic
     }
 
     /// Whether sealed bytes wait to be sent.

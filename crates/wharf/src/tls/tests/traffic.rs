@@ -75,7 +75,7 @@ async fn keys_change_when_the_client_says_so_and_when_they_are_used_up() {
     let session = acceptor_session(&authority.tls());
     for limit in [3, 10, u64::MAX] {
         let (mut server, mut client) = pair(&session, &authority.client(&TLS13), 1 << 16, true).await;
-        server.parts().1.limit_keys(limit);
+        server.traffic().limit_keys(limit);
         for _ in 0..50 {
             // It wants ours to change as well.
             client.get_mut().1.refresh_traffic_keys().unwrap();
@@ -95,7 +95,7 @@ async fn keys_that_cannot_change_are_not_used_up() {
     let authority = Authority::new();
     let session = acceptor_session(&authority.tls());
     let (mut server, _client) = pair(&session, &authority.client(&TLS12), 1 << 20, true).await;
-    server.parts().1.limit_keys(5);
+    server.traffic().limit_keys(5);
     server.write_all(&pattern(100_000)).await.unwrap_err();
 }
 
