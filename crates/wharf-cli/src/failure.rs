@@ -1,6 +1,6 @@
 //! How the program ends when it cannot do what it was asked: one line, and an exit code.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::process::ExitCode;
 
 /// Why the program ends. Displayed as one line, whatever the text holds.
@@ -40,20 +40,24 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&one_line(&self.message))
+        OneLine(f).write_str(&self.message)
     }
 }
 
-/// The text without its control characters, which names of files and keys may hold.
-pub(crate) fn one_line(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut line, character| {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
+/// Writes on what comes, as one line: control characters, which names of files and keys may hold, are escaped.
+pub(crate) struct OneLine<W>(pub(crate) W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Nearly all texts are such, and need not be looked at character by character.
+        if text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
+            return self.0.write_str(text);
         }
-        line
-    })
+        text.chars().try_for_each(|character| match character.is_control() {
+            true => write!(self.0, "{}", character.escape_default()),
+            false => self.0.write_char(character),
+        })
+    }
 }
 
 #[cfg(test)]

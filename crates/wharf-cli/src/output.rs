@@ -1,9 +1,9 @@
 //! Standard output and standard error, for the few lines that are not log records.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 use std::io::{self, ErrorKind, Write};
 
-use crate::failure::{Failure, one_line};
+use crate::failure::{Failure, OneLine};
 
 /// Writes `text` and a line end to standard output, at once.
 ///
@@ -22,5 +22,8 @@ pub(crate) fn say(text: &str) -> Result<(), Failure> {
 
 /// Writes one line to standard error. Where that fails there is nobody to tell.
 pub(crate) fn complain(line: &impl Display) {
-    let _ = writeln!(io::stderr(), "wharf: {}", one_line(&line.to_string()));
+    let mut text = String::from("wharf: ");
+    // A String takes everything.
+    let _ = write!(OneLine(&mut text), "{line}");
+    let _ = writeln!(io::stderr(), "{text}");
 }

@@ -16,6 +16,10 @@ pub struct Escaped<'a>(pub &'a [u8]);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
+        // Nearly everything is printable ASCII, and need not be looked at character by character.
+        if self.0.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
+            return str::from_utf8(self.0).map_or(Err(fmt::Error), |text| f.write_str(text));
+        }
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
                 if c.is_control() || is_reordering(c) {

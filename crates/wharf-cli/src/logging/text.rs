@@ -2,7 +2,7 @@
 //!
 //! `2026-02-03 04:05:06 INFO  #17 [ann]@192.0.2.1:3456 RETR /a.txt completed=1 bytes=5 seconds=0.001`
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::{self, Debug, Write};
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::failure::one_line;
+use crate::failure::OneLine;
 
 /// Writes one line per record: time, level, session, user and peer, message, other fields.
 #[derive(Clone, Copy, Debug)]
@@ -33,20 +33,27 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut record = Record::default();
-        event.record(&mut record);
         let level = *event.metadata().level();
         SECOND.with_borrow_mut(|second| writer.write_str(second.now()))?;
         match self.colour {
-            true => write!(writer, " {}{level:<5}\x1b[0m", colour(level))?,
-            false => write!(writer, " {level:<5}")?,
+            true => write!(writer, " {}{}\x1b[0m", colour(level), name(level))?,
+            false => write!(writer, " {}", name(level))?,
         }
-        writeln!(writer, "{}", one_line(&record.to_string()))
+        // Taken, not borrowed: a value that is displayed may itself log.
+        let mut record = RECORD.take();
+        record.clear();
+        event.record(&mut record);
+        let written = record.write_to(&mut OneLine(&mut writer));
+        RECORD.set(record);
+        written?;
+        writer.write_char('\n')
     }
 }
 
 thread_local! {
     static SECOND: RefCell<Second> = RefCell::default();
+    /// The room that the last record took.
+    static RECORD: Cell<Record> = Cell::default();
 }
 
 /// The text of the current second, which many records share.
@@ -77,7 +84,18 @@ fn colour(level: Level) -> &'static str {
     }
 }
 
-/// The fields of a record. Displayed with a leading space before each part.
+/// The level, padded to one width.
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARN ",
+        Level::INFO => "INFO ",
+        Level::DEBUG => "DEBUG",
+        Level::TRACE => "TRACE",
+    }
+}
+
+/// The fields of a record.
 #[derive(Debug, Default)]
 struct Record {
     session: String,
@@ -88,6 +106,11 @@ struct Record {
 }
 
 impl Record {
+    fn clear(&mut self) {
+        let Self { session, peer, user, message, others } = self;
+        [session, peer, user, message, others].into_iter().for_each(String::clear);
+    }
+
     fn put(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let slot = match field.name() {
             "session" => &mut self.session,
@@ -95,11 +118,21 @@ impl Record {
             "user" => &mut self.user,
             "message" => &mut self.message,
             name => {
-                let _ = write!(self.others, " {name}={value}");
-                return;
+                self.others.extend([" ", name, "="]);
+                &mut self.others
             }
         };
-        *slot = value.to_string();
+        let _ = slot.write_fmt(value);
+    }
+
+    /// Writes the fields, with a space before each part.
+    fn write_to(&self, line: &mut impl Write) -> fmt::Result {
+        let Self { session, peer, user, message, others } = self;
+        let numbered = !session.is_empty();
+        let parts = [" #", session].into_iter().filter(|_| numbered);
+        let known = !peer.is_empty();
+        let parts = parts.chain([" [", user, "]@", peer].into_iter().filter(|_| known));
+        parts.chain([" ", message, others]).try_for_each(|part| line.write_str(part))
     }
 }
 
@@ -115,18 +148,6 @@ impl Visit for Record {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.put(field, format_args!("{value:?}"));
-    }
-}
-
-impl fmt::Display for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.session.is_empty() {
-            write!(f, " #{}", self.session)?;
-        }
-        if !self.peer.is_empty() {
-            write!(f, " [{}]@{}", self.user, self.peer)?;
-        }
-        write!(f, " {}{}", self.message, self.others)
     }
 }
 

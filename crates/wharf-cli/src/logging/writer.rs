@@ -174,7 +174,7 @@ fn records_lost(format: LogFormat, count: u64) -> String {
     }
 }
 
-impl Write for Queue {
+impl Write for &Queue {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         if self.sender.try_send(Message::Record(record.to_vec())).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -187,11 +187,11 @@ impl Write for Queue {
     }
 }
 
-impl MakeWriter<'_> for Queue {
-    type Writer = Self;
+impl<'a> MakeWriter<'a> for Queue {
+    type Writer = &'a Self;
 
-    fn make_writer(&self) -> Self {
-        self.clone()
+    fn make_writer(&'a self) -> &'a Self {
+        self
     }
 }
 
@@ -206,14 +206,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, rotated) = (dir.path().join("log"), dir.path().join("log.1"));
         let log = LogWriter::start(Some(&path), LogFormat::Text).unwrap();
-        log.queue().write_all(b"one\n").unwrap();
+        (&log.queue()).write_all(b"one\n").unwrap();
         fs::rename(&path, &rotated).unwrap();
         fs::create_dir(&path).unwrap();
         assert!(log.reopen().is_err());
-        log.queue().write_all(b"still one\n").unwrap();
+        (&log.queue()).write_all(b"still one\n").unwrap();
         fs::remove_dir(&path).unwrap();
         log.reopen().unwrap();
-        log.queue().write_all(b"two\n").unwrap();
+        (&log.queue()).write_all(b"two\n").unwrap();
         drop(log);
         assert_eq!(fs::read_to_string(rotated).unwrap(), "one\nstill one\n");
         assert_eq!(fs::read_to_string(path).unwrap(), "two\n");
@@ -226,9 +226,9 @@ mod tests {
             let path = dir.path().join("log");
             let (sender, receiver) = sync_channel(2);
             let lost = Arc::new(AtomicU64::new(0));
-            let mut queue = Queue { sender, lost: Arc::clone(&lost) };
+            let queue = Queue { sender, lost: Arc::clone(&lost) };
             for record in [b"1\n", b"2\n", b"3\n", b"4\n"] {
-                queue.write_all(record).unwrap();
+                (&queue).write_all(record).unwrap();
             }
             drop(queue);
             write_all(Destination::File(open(&path).unwrap()), format, &receiver, &lost);
