@@ -1,5 +1,6 @@
 //! The ports that passive listeners may have, in an order that nobody can guess.
 
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
 use crate::config::Passive;
@@ -129,8 +130,31 @@ fn divisor(mut a: u32, mut b: u32) -> u32 {
 /// Two numbers that nobody can guess, small enough to be added. A system without random numbers still serves,
 /// predictably.
 fn random() -> (u32, u32) {
-    let bits = getrandom::u64().unwrap_or(0);
+    let bits = RANDOM.with_borrow_mut(Random::next);
     ((bits >> 33) as u32, (bits as u32) >> 1)
+}
+
+thread_local! {
+    static RANDOM: RefCell<Random> = RefCell::default();
+}
+
+/// Random numbers of the system, fetched together: to ask for some costs as much as to ask for one.
+#[derive(Default)]
+struct Random(Vec<u64>);
+
+impl Random {
+    /// How many are fetched.
+    const TOGETHER: usize = 32;
+
+    /// A number that nobody has had.
+    fn next(&mut self) -> u64 {
+        if self.0.is_empty() {
+            let mut bytes = [0; Self::TOGETHER * size_of::<u64>()];
+            let _ = getrandom::fill(&mut bytes);
+            self.0.extend(bytes.as_chunks().0.iter().map(|&chunk| u64::from_ne_bytes(chunk)));
+        }
+        self.0.pop().unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -141,6 +165,15 @@ mod tests {
         let mut ports: Vec<_> = PassivePorts::new(ranges).shuffled().collect();
         ports.sort_unstable();
         ports
+    }
+
+    #[test]
+    fn no_random_number_comes_twice() {
+        let mut random = Random::default();
+        let mut numbers: Vec<_> = (0..10 * Random::TOGETHER).map(|_| random.next()).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 10 * Random::TOGETHER);
     }
 
     #[test]
