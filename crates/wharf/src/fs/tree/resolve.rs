@@ -71,8 +71,18 @@ impl Root {
 
     /// The same, if that needs neither a disk nor a network; any error means that it may.
     pub(super) fn find_cached(path: &Path) -> FsResult<Self> {
-        let handle = openat2(CWD, path, Self::FLAGS, Mode::empty(), ResolveFlags::CACHED)?;
-        let real = readlink(format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new())?.into_bytes();
+        let find = |resolve| openat2(CWD, path, Self::FLAGS, Mode::empty(), ResolveFlags::CACHED | resolve);
+        let direct = if is_plain(path) { find(ResolveFlags::NO_SYMLINKS) } else { Err(Errno::LOOP) };
+        let (handle, real) = match direct {
+            // Where no link leads there the path is the real one, and the kernel need not be asked for it.
+            Ok(handle) => (handle, path.as_os_str().as_bytes().to_vec()),
+            Err(Errno::LOOP) => {
+                let handle = find(ResolveFlags::empty())?;
+                let real = readlink(format!("/proc/self/fd/{}", handle.as_raw_fd()), Vec::new())?;
+                (handle, real.into_bytes())
+            }
+            Err(error) => return Err(error.into()),
+        };
         let root = Self::new(handle, path, real)?;
         if root.storage.has_caches() { Ok(root) } else { Err(FsErrorKind::Unsupported.into()) }
     }
@@ -291,6 +301,13 @@ impl Root {
     }
 }
 
+/// Whether the absolute `path` names each directory once, as the kernel spells paths.
+fn is_plain(path: &Path) -> bool {
+    let components = path.as_os_str().as_bytes().strip_prefix(b"/");
+    components
+        .is_some_and(|path| path.split(|&byte| byte == b'/').all(|name| !matches!(name, b"" | b"." | b"..")))
+}
+
 /// Puts the components of `path` on the stack, the first on top.
 fn push_components(stack: &mut Vec<Vec<u8>>, path: &[u8]) {
     stack.extend(path.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec));
@@ -334,6 +351,29 @@ mod tests {
         ] {
             assert_eq!(root.below(&target).ok(), expected, "{}", target.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_home_that_the_caches_know_goes_by_the_same_names() {
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::create_dir_all(at("disk/ann")).unwrap();
+        std::os::unix::fs::symlink("disk", at("home")).unwrap();
+        let check = |name: &str| {
+            // The kernel gives up where another thread renames something meanwhile.
+            let mut tries = (0..1_000).map(|_| Root::find_cached(&at(name)));
+            match tries.find_map(Result::ok) {
+                Some(found) => assert!(found.is_same(&Root::open(&at(name)).unwrap()), "{found:?}"),
+                None => eprintln!("skipped {name}: no openat2 here"),
+            }
+        };
+        ["disk/ann", "home/ann", "disk//ann", "disk/ann/", "disk/./ann", "home/../disk/ann"]
+            .into_iter()
+            .for_each(check);
+        std::fs::rename(at("disk"), at("moved")).unwrap();
+        assert!(Root::find_cached(&at("disk/ann")).is_err());
+        assert!(Root::find_cached(&at("home/ann")).is_err());
+        check("moved/ann");
     }
 
     #[test]
