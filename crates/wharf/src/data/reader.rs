@@ -53,14 +53,22 @@ impl Reader {
     /// # Errors
     /// What the operating system says of a file that has no position.
     pub(super) fn new(file: File, span: Option<Span>) -> io::Result<Self> {
-        let Span { offset, length } = match span {
+        let Span { offset, length, in_memory } = match span {
             Some(span) => span,
-            None => Span { offset: io::Seek::stream_position(&mut &file)?, length: file.metadata()?.len() },
+            None => Span {
+                offset: io::Seek::stream_position(&mut &file)?,
+                length: file.metadata()?.len(),
+                in_memory: false,
+            },
         };
+        #[cfg(target_os = "linux")]
+        let answers = if in_memory { Answers::AllInMemory } else { Answers::Yes };
+        #[cfg(not(target_os = "linux"))]
+        let _ = in_memory;
         Ok(Self {
             offset,
             #[cfg(target_os = "linux")]
-            cache: PageCache { answers: Answers::Yes, warm: 0 },
+            cache: PageCache { answers, warm: 0 },
             length,
             file: Arc::new(file),
         })

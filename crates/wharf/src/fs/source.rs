@@ -33,6 +33,8 @@ pub(crate) struct Span {
     pub(crate) offset: u64,
     /// The length of the whole file when it was opened.
     pub(crate) length: u64,
+    /// The file lies on a file system that has nothing but memory. Others are asked.
+    pub(crate) in_memory: bool,
 }
 
 impl Source {

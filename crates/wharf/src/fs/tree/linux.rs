@@ -97,7 +97,7 @@ impl Tree {
         if from > length {
             return Err(FsErrorKind::OffsetBeyondEnd(length).into());
         }
-        Ok(Source::span(file, Span { offset: from, length }))
+        Ok(Source::span(file, Span { offset: from, length, in_memory: self.root.keeps_in_memory(lookup) }))
     }
 
     pub(in super::super) fn write(

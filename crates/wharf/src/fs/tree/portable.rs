@@ -124,7 +124,7 @@ impl Tree {
         if from > length {
             return Err(FsErrorKind::OffsetBeyondEnd(length).into());
         }
-        Ok(Source::span(File::open(real)?, Span { offset: from, length }))
+        Ok(Source::span(File::open(real)?, Span { offset: from, length, in_memory: false }))
     }
 
     pub(in super::super) fn write(

@@ -295,6 +295,11 @@ impl Root {
         self.stays
     }
 
+    /// Whether a file that was found by `lookup` lies in memory, and not perhaps on another file system.
+    pub(super) fn keeps_in_memory(&self, lookup: Lookup) -> bool {
+        self.storage == Storage::Memory && (self.stays || lookup == Lookup::Cache)
+    }
+
     /// Whether the root is that of the real file system.
     fn is_everything(&self) -> bool {
         self.names.first().is_some_and(|real| real == b"/")
