@@ -25,9 +25,10 @@ mod log;
 mod running;
 mod xferlog;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 pub(crate) use self::erased::DynEventHandler;
@@ -46,39 +47,39 @@ pub trait EventHandler: Send + Sync + 'static {
     /// A client connected and is within the limits; the banner follows.
     fn on_connect(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
         let _ = session;
-        async {}
+        nothing()
     }
 
     /// The control connection is closed; nothing more comes from this session.
     fn on_disconnect(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
         let _ = session;
-        async {}
+        nothing()
     }
 
     /// A user logged in: `session.user` says who.
     fn on_login(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
         let _ = session;
-        async {}
+        nothing()
     }
 
     /// A login as `user` was refused.
     fn on_login_failed(&self, session: &SessionInfo, user: &str) -> impl Future<Output = ()> + Send {
         let _ = (session, user);
-        async {}
+        nothing()
     }
 
     /// A user left by QUIT, REIN or a new USER; `session.user` still says who. A lost connection is told by
     /// [`on_disconnect`](Self::on_disconnect) alone.
     fn on_logout(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
         let _ = session;
-        async {}
+        nothing()
     }
 
     /// A command was answered. Passwords are not in it.
     #[doc(alias = "log_cmd")]
     fn on_command(&self, session: &SessionInfo, command: &CommandRecord) -> impl Future<Output = ()> + Send {
         let _ = (session, command);
-        async {}
+        nothing()
     }
 
     /// A download or an upload begins: its data connection is there. A clone of `file` may be kept, and asked how far
@@ -89,19 +90,19 @@ pub trait EventHandler: Send + Sync + 'static {
         file: &RunningTransfer,
     ) -> impl Future<Output = ()> + Send {
         let _ = (session, file);
-        async {}
+        nothing()
     }
 
     /// A download ended with 226.
     fn on_file_sent(&self, session: &SessionInfo, file: &Transfer) -> impl Future<Output = ()> + Send {
         let _ = (session, file);
-        async {}
+        nothing()
     }
 
     /// An upload ended with 226; the file is closed under its final name.
     fn on_file_received(&self, session: &SessionInfo, file: &Transfer) -> impl Future<Output = ()> + Send {
         let _ = (session, file);
-        async {}
+        nothing()
     }
 
     /// A download ended otherwise; `file.cause` says why.
@@ -111,7 +112,7 @@ pub trait EventHandler: Send + Sync + 'static {
         file: &Transfer,
     ) -> impl Future<Output = ()> + Send {
         let _ = (session, file);
-        async {}
+        nothing()
     }
 
     /// An upload ended otherwise; `file.cause` says why, `file.local_path` where its part lies.
@@ -121,8 +122,13 @@ pub trait EventHandler: Send + Sync + 'static {
         file: &Transfer,
     ) -> impl Future<Output = ()> + Send {
         let _ = (session, file);
-        async {}
+        nothing()
     }
+}
+
+/// What a callback does by default. It has no size, unlike `async {}`, so that boxing it allocates nothing.
+fn nothing() -> impl Future<Output = ()> + Send {
+    poll_fn(|_| Poll::Ready(()))
 }
 
 /// No callbacks.
@@ -243,6 +249,12 @@ mod tests {
             elapsed: Duration::from_millis(3),
             protected: false,
         }
+    }
+
+    #[test]
+    fn callbacks_that_do_nothing_are_boxed_without_a_box() {
+        assert_eq!(size_of_val(&EventHandler::on_connect(&(), &session())), 0);
+        assert_eq!(size_of_val(&EventHandler::on_file_sent(&(), &session(), &transfer())), 0);
     }
 
     #[tokio::test]
