@@ -143,6 +143,7 @@ impl Reply {
     fn push_line(&self, out: &mut Vec<u8>, separator: u8, text: &[u8]) {
         let number = self.code.number();
         let digit = |value: u16| b'0' + u8::try_from(value % 10).unwrap_or_default();
+        out.reserve(text.len() + 6);
         out.extend_from_slice(&[digit(number / 100), digit(number / 10), digit(number), separator]);
         out.extend_from_slice(text);
         out.extend_from_slice(b"\r\n");

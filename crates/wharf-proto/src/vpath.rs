@@ -53,7 +53,9 @@ impl VPath {
         if argument.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
             return Err(BadPath);
         }
-        let mut bytes = if argument.first() == Some(&b'/') { Vec::new() } else { self.stem().to_vec() };
+        let stem = if argument.first() == Some(&b'/') { &[] } else { self.stem() };
+        let mut bytes = Vec::with_capacity(stem.len() + 1 + argument.len());
+        bytes.extend_from_slice(stem);
         for component in argument.split(|&byte| byte == b'/') {
             match component {
                 b"" | b"." => {}
