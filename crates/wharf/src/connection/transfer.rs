@@ -157,6 +157,7 @@ impl Channel {
 impl Connection {
     /// PASV, EPSV.
     pub(super) fn listen(&mut self) {
+        let now = Instant::now();
         let shared = &self.shared;
         let (local, remote) = (self.info.local.ip(), self.info.peer.ip());
         let client = if shared.settings.active.permit_foreign_addresses { None } else { Some(remote) };
@@ -164,7 +165,7 @@ impl Connection {
             Ok(listener) => {
                 let (address, port) = shared.masquerade.advertised(local, remote, listener.port());
                 self.advertised = address;
-                let from = Some(Instant::now() + UNATTENDED);
+                let from = Some(now + UNATTENDED);
                 self.channel = Channel::Listening(Box::new(Awaited { listener, from }));
                 Input::Listening { port, address }
             }
@@ -173,7 +174,7 @@ impl Connection {
                 Input::DataFailed(failure)
             }
         };
-        self.tell(input);
+        self.session.handle(input, now.into_std());
     }
 
     /// PORT, EPRT.
@@ -206,7 +207,7 @@ impl Connection {
         };
         let progress = Arc::new(Progress::default());
         let Prepared { begun, verb, path, local_path, opened } = *prepared;
-        let proof = self.proof(broken);
+        let proof = self.proof(plan.direction, broken);
         let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof);
         let info = Arc::clone(&self.info);
         let file = RunningTransfer::new(verb, path, &plan, begun, progress);
@@ -239,13 +240,17 @@ impl Connection {
     }
 
     /// What is asked of an upload before it counts as whole.
-    fn proof(&self, broken: bool) -> Proof {
+    fn proof(&self, direction: Direction, broken: bool) -> Proof {
         #[cfg(feature = "tls")]
         let close_notify =
             self.tls.as_ref().is_some_and(|tls| tls.policy().close_notify == CloseNotify::Require);
         #[cfg(not(feature = "tls"))]
         let close_notify = false;
-        Proof { broken, control_alive: self.control.liveness(), close_notify }
+        let control_alive = match direction {
+            Direction::Receive => self.control.liveness(),
+            Direction::Send | Direction::List => Box::new(|| true),
+        };
+        Proof { broken, control_alive, close_notify }
     }
 
     pub(super) fn abort_transfer(&mut self, cause: Cause) {
