@@ -1,8 +1,8 @@
 //! The control connection's bytes, in clear or under TLS.
 
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-#[cfg(feature = "tls")]
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wharf_proto::{Input, Session};
@@ -86,7 +86,7 @@ impl Control {
             },
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
-                let mut buffer = tokio::io::ReadBuf::new(space);
+                let mut buffer = ReadBuf::new(space);
                 ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
                 Poll::Ready(Ok(buffer.filled().len()))
             }
@@ -201,9 +201,14 @@ pub(crate) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     if stream.shutdown().await.is_err() {
         return;
     }
-    let mut space = [0; 1024];
     for _ in 0..LINGERING_READS {
-        if !matches!(stream.read(&mut space).await, Ok(1..)) {
+        let read = poll_fn(|context| {
+            // Made anew: what is kept over a wait makes the end of every session larger.
+            let mut space = [MaybeUninit::uninit(); 1024];
+            let mut buffer = ReadBuf::uninit(&mut space);
+            Pin::new(&mut *stream).poll_read(context, &mut buffer).map_ok(|()| buffer.filled().len())
+        });
+        if !matches!(read.await, Ok(1..)) {
             return;
         }
     }

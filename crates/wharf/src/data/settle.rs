@@ -73,9 +73,10 @@ async fn acknowledged(stream: &mut DataStream) -> io::Result<()> {
 
 /// Waits for the peer's FIN. What it sends is thrown away: left unread it would turn our close into a reset.
 async fn closed(socket: &TcpStream) -> io::Result<()> {
-    let mut scratch = [0; 1024];
     loop {
         socket.readable().await?;
+        // Made anew: what is kept over a wait makes every transfer larger.
+        let mut scratch = [0; 1024];
         match socket.try_read(&mut scratch) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
