@@ -63,10 +63,10 @@ enum Act {
 }
 
 const COSTS: [Cost; 7] = [
-    Cost { name: "one login", limit: 30, needs: &[], act: Act::Clear(|_| {}) },
+    Cost { name: "one login", limit: 26, needs: &[], act: Act::Clear(|_| {}) },
     Cost { name: "RETR of 64 MiB", limit: 600, needs: &["sendfile"], act: Act::Clear(download_large) },
     Cost { name: "STOR of 64 MiB", limit: 3_000, needs: &[], act: Act::Clear(upload_large) },
-    Cost { name: "RETR of 1 KiB", limit: 55, needs: &[], act: Act::Clear(download_small) },
+    Cost { name: "RETR of 1 KiB", limit: 48, needs: &[], act: Act::Clear(download_small) },
     Cost { name: "MLSD of 20 entries", limit: 85, needs: &["statx"], act: Act::Clear(list) },
     Cost { name: "RETR of 64 MiB under TLS", limit: 4_000, needs: &[], act: Act::Tls(download_secured) },
     // One call for each 4 KiB would be 16,000.
