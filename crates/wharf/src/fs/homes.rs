@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wharf_sys::Identity;
 
+use super::tree::Recent;
 use super::{FsResult, JailedFs, blocking};
 use crate::Uploads;
 use crate::auth::User;
@@ -16,6 +17,8 @@ use crate::auth::User;
 #[derive(Debug, Default)]
 pub(crate) struct Homes {
     uploads: Uploads,
+    /// For all homes, as they come and go with their sessions.
+    recent: Arc<Recent>,
     shared: Mutex<HashMap<Arc<Path>, Weak<JailedFs>>>,
 }
 
@@ -25,7 +28,7 @@ const MANY: usize = 1_024;
 impl Homes {
     /// Homes with these rules for uploads.
     pub(crate) fn new(uploads: Uploads) -> Self {
-        Self { uploads, shared: Mutex::default() }
+        Self { uploads, ..Self::default() }
     }
 
     /// The files in the home of `user`: at once if the kernel's caches know it, and by a hop to the pool otherwise.
@@ -38,7 +41,8 @@ impl Homes {
                 blocking(&Identity::process(), move || JailedFs::open(&user)).await?
             }
         };
-        Ok(self.share(&user.home, found.with_uploads(self.uploads)))
+        let found = found.with_uploads(self.uploads).with_recent(Arc::clone(&self.recent));
+        Ok(self.share(&user.home, found))
     }
 
     /// What another session has of the same home, or else `found`, for the next.

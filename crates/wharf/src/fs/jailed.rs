@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf_sys::Identity;
 
 use super::batches::Batches;
-use super::tree::{self, Found, Lookup, Tree, Upload};
+use super::tree::{self, Found, Lookup, Recent, Tree, Upload};
 use super::{
     Detail, Entries, FileSystem, FsErrorKind, FsResult, Metadata, Sink, Source, Timestamp, VPath, WriteMode,
     blocking,
@@ -38,6 +38,7 @@ pub struct JailedFs {
     tree: Arc<Tree>,
     /// The same as far as it lies in memory, found out when it is first needed.
     in_memory: Arc<OnceLock<Option<Tree>>>,
+    recent: Arc<Recent>,
     identity: Identity,
     uploads: Uploads,
 }
@@ -57,6 +58,7 @@ impl JailedFs {
             home: Arc::from(home),
             tree: Arc::new(Tree::open(home, lookup)?),
             in_memory: Arc::default(),
+            recent: Arc::default(),
             identity: identity.clone(),
             uploads: Uploads::default(),
         })
@@ -87,6 +89,11 @@ impl JailedFs {
     /// The same, with other rules for uploads.
     pub fn with_uploads(self, uploads: Uploads) -> Self {
         Self { uploads, ..self }
+    }
+
+    /// The same, with what listings have told others.
+    pub(super) fn with_recent(self, recent: Arc<Recent>) -> Self {
+        Self { recent, ..self }
     }
 
     /// Removes what staged uploads left below `root` when a server was killed, and answers how many files that were.
@@ -186,9 +193,16 @@ impl FileSystem for JailedFs {
     }
 
     async fn list(&self, path: &VPath, detail: Detail) -> FsResult<Entries> {
-        let (tree, path, identity) = (Arc::clone(&self.tree), path.clone(), self.identity.clone());
+        if self.identity.is_process()
+            && let Ok(entries) = self.tree.list_cached(path, detail, &self.recent)
+        {
+            return Ok(Entries::of(entries));
+        }
+        let (tree, recent) = (Arc::clone(&self.tree), Arc::clone(&self.recent));
+        let (path, identity) = (path.clone(), self.identity.clone());
         // The listing takes on the rights itself: names of owners are asked for without them.
-        let found = blocking(&Identity::process(), move || tree.list(&path, detail, &identity)).await?;
+        let list = move || tree.list(&path, detail, &identity, &recent);
+        let found = blocking(&Identity::process(), list).await?;
         Ok(match found {
             Found::Directory(first, listing) => Entries::directory(Batches::new(first, listing)),
             Found::Single(entry) => Entries::single(entry),

@@ -1,6 +1,7 @@
 //! What holds on a real disk, whichever way paths are resolved.
 #![cfg(target_os = "linux")]
 
+mod brief;
 mod storage;
 
 use std::fs;

@@ -12,7 +12,11 @@ use rustix::fs::{
 use rustix::io::Errno;
 use wharf_sys::Identity;
 
-use super::super::{Detail, FileKind, FsErrorKind, FsResult, Metadata, Source, Span, Timestamp, WriteMode};
+use super::super::{
+    Detail, Entry, FileKind, FsErrorKind, FsResult, Metadata, Source, Span, Timestamp, WriteMode,
+};
+use super::listing::list_cached;
+use super::recent::Recent;
 use super::resolve::{Place, Root};
 use super::sweep::sweep_directory;
 use super::upload::{Upload, Uploading};
@@ -57,6 +61,12 @@ impl Tree {
         Self { root: Arc::new(Arc::into_inner(self.root).expect("nobody else has it yet").walking()) }
     }
 
+    /// Whether anything here can be found without a wait.
+    #[cfg(test)]
+    pub(in super::super) fn has_caches(&self) -> bool {
+        self.root.has_caches()
+    }
+
     pub(in super::super) fn metadata(&self, path: &VPath, lookup: Lookup) -> FsResult<Metadata> {
         visible(path)?;
         metadata_of_handle(&self.root.open_at(from_root(path), OFlags::PATH, lookup)?)
@@ -78,15 +88,31 @@ impl Tree {
         self.root.open_at(&inside, OFlags::PATH | OFlags::DIRECTORY, lookup).map(drop)
     }
 
-    /// Lists `path` with the rights of `identity`, whatever those of the thread.
+    /// Lists `path` with the rights of `identity`, whatever those of the thread. `recent` comes to know it if it is small.
     pub(in super::super) fn list(
         &self,
         path: &VPath,
         detail: Detail,
         identity: &Identity,
+        recent: &Recent,
     ) -> FsResult<Found> {
         visible(path)?;
-        Found::find(&self.root, path, detail, identity)
+        Found::find(&self.root, path, detail, identity, recent)
+    }
+
+    /// As [`list`](Self::list) with the rights of the process, for a small directory that `recent` has. Any error means that
+    /// it is none, or may take longer.
+    ///
+    /// The kernel can tell whether a *path* is in its caches, but not whether what a directory holds is. That all of it was
+    /// there seconds ago is a bet: if it is lost, the calling thread waits for some blocks of the disk, once.
+    pub(in super::super) fn list_cached(
+        &self,
+        path: &VPath,
+        detail: Detail,
+        recent: &Recent,
+    ) -> FsResult<Vec<Entry>> {
+        visible(path)?;
+        list_cached(&self.root, path, detail, recent)
     }
 
     pub(in super::super) fn read(&self, path: &VPath, from: u64, lookup: Lookup) -> FsResult<Source> {

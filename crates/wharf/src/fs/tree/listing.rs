@@ -19,7 +19,8 @@ use wharf_sys::Identity;
 
 use super::super::{Detail, Entry, FileKind, FsError, FsErrorKind, FsResult, Metadata};
 use super::linux::{from_root, from_statx, metadata_of_handle};
-use super::owners::name_owners;
+use super::owners::{name_known_owners, name_owners};
+use super::recent::{Listed, Recent};
 use super::resolve::Root;
 use super::{Found, Lookup, names};
 use crate::VPath;
@@ -34,7 +35,13 @@ const FIRST_BATCH: usize = 256;
 const BATCH: usize = 1_024;
 
 /// What is read from a directory at once, in bytes: some thousand names.
-const BUFFER: usize = 32 << 10;
+pub(super) const BUFFER: usize = 32 << 10;
+
+/// Directories of no more names may be listed on the thread of a session: that takes a tenth of a millisecond.
+const FEW: usize = 128;
+
+/// What is read of those at once, in bytes: a few names more.
+const BRIEF_BUFFER: usize = 8 << 10;
 
 /// A directory that is being listed.
 #[derive(Debug)]
@@ -51,23 +58,31 @@ impl Found {
         path: &VPath,
         detail: Detail,
         identity: &Identity,
+        recent: &Recent,
     ) -> FsResult<Self> {
         let opened = {
             let _entered = identity.enter()?;
-            match Lister::open(root, path, detail) {
-                Ok(opened) => Ok(opened),
+            match Lister::open(root, path, detail, Lookup::Disk) {
+                Ok(lister) => Ok((lister.names(BUFFER, SORTED)?, lister)),
                 Err(error) => Err(single(root, path, detail, error)?),
             }
         };
-        let (lister, names) = match opened {
+        let (names, entries) = match opened {
             Ok(opened) => opened,
             Err(mut entry) => {
                 name_owners_for(detail, slice::from_mut(&mut entry));
                 return Ok(Self::Single(entry));
             }
         };
-        let mut listing = Listing { entries: lister, names, identity: identity.clone() };
+        let is_brief = identity.is_process() && root.has_caches() && names.are_brief(detail);
+        let mut listing = Listing { entries, names, identity: identity.clone() };
         let first = listing.batch(FIRST_BATCH)?;
+        if is_brief
+            && let Ok(listed) = listing.entries.listed()
+            && listed.has_all(&first)
+        {
+            recent.note(listed);
+        }
         Ok(Self::Directory(first, listing))
     }
 }
@@ -97,6 +112,27 @@ impl Listing {
     }
 }
 
+/// All entries of a directory that `recent` has, if it is small still; any error means that it is none, or that something
+/// in it may have to be waited for.
+pub(super) fn list_cached(
+    root: &Arc<Root>,
+    path: &VPath,
+    detail: Detail,
+    recent: &Recent,
+) -> FsResult<Vec<Entry>> {
+    let lister = Lister::open(root, path, detail, Lookup::Cache)?;
+    let listed = lister.listed()?;
+    if !recent.contains(listed) {
+        return Err(FsErrorKind::Unsupported.into());
+    }
+    let entries = lister.all_of_few(listed);
+    match &entries {
+        Ok(_) => recent.note(listed),
+        Err(_) => recent.forget(listed),
+    }
+    entries
+}
+
 /// Looks up what a listing prints.
 #[derive(Debug)]
 struct Lister {
@@ -108,36 +144,70 @@ struct Lister {
 }
 
 impl Lister {
-    fn open(root: &Arc<Root>, path: &VPath, detail: Detail) -> FsResult<(Self, Names)> {
+    fn open(root: &Arc<Root>, path: &VPath, detail: Detail, lookup: Lookup) -> FsResult<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
-        let directory = Arc::new(root.open_at(from_root(path), flags, Lookup::Disk)?);
-        let mut names = Names::new(Arc::clone(&directory));
-        names.sort_if_few()?;
-        Ok((Self { root: Arc::clone(root), directory, path: from_root(path).to_vec(), detail }, names))
+        let directory = Arc::new(root.open_at(from_root(path), flags, lookup)?);
+        Ok(Self { root: Arc::clone(root), directory, path: from_root(path).to_vec(), detail })
+    }
+
+    /// The names in the directory, read `buffer` bytes at a time; sorted if there are no more than `most`.
+    fn names(&self, buffer: usize, most: usize) -> FsResult<Names> {
+        let mut names = Names::new(Arc::clone(&self.directory), buffer);
+        names.sort_if_few(most)?;
+        Ok(names)
+    }
+
+    /// What is read of the directory by listing it.
+    fn listed(&self) -> FsResult<Listed> {
+        let Metadata { device, inode, .. } = metadata_of_handle(&*self.directory)?;
+        Ok(Listed { device, inode, facts: self.detail != Detail::Names })
+    }
+
+    /// All entries of a small directory without links, in which nothing is mounted; an error if it is another.
+    fn all_of_few(&self, listed: Listed) -> FsResult<Vec<Entry>> {
+        let mut names = self.names(BRIEF_BUFFER, FEW)?;
+        if !names.are_brief(self.detail) {
+            return Err(FsErrorKind::Unsupported.into());
+        }
+        let found = names.take(FEW)?;
+        let mut entries: Vec<_> = found.into_iter().filter_map(|found| self.itself(found)).collect();
+        let are_named = self.detail != Detail::Long || name_known_owners(&mut entries);
+        // One may have taken the place of something else just now.
+        let has_links = entries.iter().any(|entry| entry.metadata.kind == FileKind::Symlink);
+        if has_links || !are_named || !listed.has_all(&entries) {
+            return Err(FsErrorKind::Unsupported.into());
+        }
+        Ok(entries)
     }
 
     fn entry(&self, found: Name) -> Option<Entry> {
+        let mut entry = self.itself(found)?;
+        if entry.metadata.kind == FileKind::Symlink {
+            let below = self.below(&entry.name);
+            match self.detail {
+                Detail::Names => {}
+                Detail::Facts => entry.metadata = self.follow(&below)?,
+                Detail::Long => {
+                    entry.link_target = link_text(&self.root, &self.directory, &entry.name, &below);
+                }
+            }
+        }
+        Some(entry)
+    }
+
+    /// The entry as it is, whatever it leads to.
+    fn itself(&self, found: Name) -> Option<Entry> {
         let Name { name, kind } = found;
         if names::is_hidden(&name) {
             return None;
         }
-        let mut link_target = None;
         let metadata = match self.detail {
             Detail::Names if kind == FileType::Directory => Metadata::directory(),
             Detail::Names => Metadata::file(0),
-            Detail::Facts => match self.metadata(&name, StatxFlags::BASIC_STATS - StatxFlags::NLINK)? {
-                Metadata { kind: FileKind::Symlink, .. } => self.follow(&name)?,
-                metadata => metadata,
-            },
-            Detail::Long => {
-                let metadata = self.metadata(&name, StatxFlags::BASIC_STATS)?;
-                if metadata.kind == FileKind::Symlink {
-                    link_target = link_text(&self.root, &self.directory, &name, &self.below(&name));
-                }
-                metadata
-            }
+            Detail::Facts => self.metadata(&name, StatxFlags::BASIC_STATS - StatxFlags::NLINK)?,
+            Detail::Long => self.metadata(&name, StatxFlags::BASIC_STATS)?,
         };
-        Some(Entry { name, metadata, link_target, owner: None, group: None })
+        Some(Entry { name, metadata, link_target: None, owner: None, group: None })
     }
 
     fn metadata(&self, name: &[u8], facts: StatxFlags) -> Option<Metadata> {
@@ -148,8 +218,8 @@ impl Lister {
     }
 
     /// Facts about what a link leads to, if that is below the root.
-    fn follow(&self, name: &[u8]) -> Option<Metadata> {
-        let handle = self.root.open_at(&self.below(name), OFlags::PATH, Lookup::Disk).ok()?;
+    fn follow(&self, path: &[u8]) -> Option<Metadata> {
+        let handle = self.root.open_at(path, OFlags::PATH, Lookup::Disk).ok()?;
         metadata_of_handle(handle).ok()
     }
 
@@ -219,8 +289,8 @@ pub(super) struct Names {
 
 impl Names {
     /// The names in a directory that was opened for reading.
-    pub(super) fn new(directory: Arc<OwnedFd>) -> Self {
-        Self { directory, buffer: Vec::with_capacity(BUFFER), pending: VecDeque::new(), ended: false }
+    pub(super) fn new(directory: Arc<OwnedFd>, buffer: usize) -> Self {
+        Self { directory, buffer: Vec::with_capacity(buffer), pending: VecDeque::new(), ended: false }
     }
 
     /// Up to `count` names; none means that there are no more.
@@ -229,12 +299,21 @@ impl Names {
         Ok(self.pending.drain(..count.min(self.pending.len())).collect())
     }
 
-    fn sort_if_few(&mut self) -> FsResult<()> {
-        self.read(SORTED + 1)?;
-        if self.ended && self.pending.len() <= SORTED {
+    /// Sorts them if there are no more than `most`.
+    fn sort_if_few(&mut self, most: usize) -> FsResult<()> {
+        self.read(most + 1)?;
+        if self.ended && self.pending.len() <= most {
             self.pending.make_contiguous().sort_unstable_by(|a, b| a.name.cmp(&b.name));
         }
         Ok(())
+    }
+
+    /// Whether these are all names of the directory, few, and none of a link that has to be looked into for `detail`.
+    fn are_brief(&self, detail: Detail) -> bool {
+        let may_lead_away = |name: &Name| matches!(name.kind, FileType::Symlink | FileType::Unknown);
+        self.ended
+            && self.pending.len() <= FEW
+            && (detail == Detail::Names || !self.pending.iter().any(may_lead_away))
     }
 
     fn is_at_end(&self) -> bool {

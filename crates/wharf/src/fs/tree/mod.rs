@@ -13,6 +13,8 @@ mod owners;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 #[cfg(target_os = "linux")]
+mod recent;
+#[cfg(target_os = "linux")]
 mod resolve;
 #[cfg(target_os = "linux")]
 mod staged;
@@ -28,7 +30,9 @@ pub(super) use self::linux::Tree;
 #[cfg(target_os = "linux")]
 pub(super) use self::listing::Listing;
 #[cfg(not(target_os = "linux"))]
-pub(super) use self::portable::{Listing, Tree, Upload, sweep};
+pub(super) use self::portable::{Listing, Recent, Tree, Upload, sweep};
+#[cfg(target_os = "linux")]
+pub(super) use self::recent::Recent;
 #[cfg(target_os = "linux")]
 pub(super) use self::sweep::sweep;
 #[cfg(target_os = "linux")]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::Entry;
@@ -20,10 +20,22 @@ static GROUPS: LazyLock<Names> = LazyLock::new(|| Names::new(wharf_sys::users::g
 /// Fills in the names of owners and groups. It may ask a name service on the network, so it belongs on the blocking pool;
 /// and the service may load code and start threads, so never with the rights of a user.
 pub(super) fn name_owners(entries: &mut [Entry]) {
+    let now = Instant::now();
     for entry in entries {
-        entry.owner = USERS.name(entry.metadata.uid);
-        entry.group = GROUPS.name(entry.metadata.gid);
+        entry.owner = USERS.name(entry.metadata.uid, now);
+        entry.group = GROUPS.name(entry.metadata.gid, now);
     }
+}
+
+/// As [`name_owners`], from what is known already. It asks nobody; whether that was enough for all.
+pub(super) fn name_known_owners(entries: &mut [Entry]) -> bool {
+    let now = Instant::now();
+    entries.iter_mut().all(|entry| {
+        let (owner, group) = (USERS.known(entry.metadata.uid, now), GROUPS.known(entry.metadata.gid, now));
+        let all = owner.is_some() && group.is_some();
+        (entry.owner, entry.group) = (owner.flatten(), group.flatten());
+        all
+    })
 }
 
 type LookUp = fn(u32) -> io::Result<Option<OsString>>;
@@ -45,22 +57,28 @@ impl Names {
     }
 
     /// The name that goes with `id`; `None` when there is none, or none can be had.
-    fn name(&self, id: u32) -> Option<Arc<str>> {
-        let now = Instant::now();
-        let fresh = |known: &&Known| known.until > now;
-        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).filter(fresh)
-        {
-            return known.name.clone();
+    fn name(&self, id: u32, now: Instant) -> Option<Arc<str>> {
+        if let Some(known) = self.known(id, now) {
+            return known;
         }
         // Not under the lock: a slow name service holds up this listing only.
         let found = (self.look_up)(id).ok().flatten();
         let name = found.map(|name| Arc::from(name.to_string_lossy()));
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lock();
         if known.len() >= MAX_IDS {
             known.clear();
         }
         known.insert(id, Known { name: name.clone(), until: now + FRESH });
         name
+    }
+
+    /// The name that goes with `id`, or that there is none; `None` when that is not known.
+    fn known(&self, id: u32, now: Instant) -> Option<Option<Arc<str>>> {
+        self.lock().get(&id).filter(|known| known.until > now).map(|known| known.name.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,15 +95,21 @@ mod tests {
             ASKED.fetch_add(1, Ordering::Relaxed);
             Ok((id == 7).then(|| "ann".into()))
         });
+        let now = Instant::now();
+        assert_eq!(names.known(7, now), None);
         for _ in 0..3 {
-            assert_eq!(names.name(7).as_deref(), Some("ann"));
-            assert_eq!(names.name(8), None);
+            assert_eq!(names.name(7, now).as_deref(), Some("ann"));
+            assert_eq!(names.name(8, now), None);
         }
+        assert_eq!((names.known(7, now), names.known(8, now)), (Some(Some("ann".into())), Some(None)));
         assert_eq!(ASKED.load(Ordering::Relaxed), 2);
+        assert_eq!(names.known(7, now + FRESH), None);
+        names.name(7, now + FRESH);
+        assert_eq!(ASKED.load(Ordering::Relaxed), 3);
     }
 
     #[test]
     fn a_name_service_that_fails_leaves_the_number() {
-        assert_eq!(Names::new(|_| Err(io::Error::other("down"))).name(1), None);
+        assert_eq!(Names::new(|_| Err(io::Error::other("down"))).name(1, Instant::now()), None);
     }
 }

@@ -47,6 +47,10 @@ pub(in super::super) struct Listing {
     identity: Identity,
 }
 
+/// Which directories were listed a moment ago: nothing is made of that here.
+#[derive(Debug, Default)]
+pub(in super::super) struct Recent;
+
 /// What is to be done when an upload ends.
 #[derive(Debug)]
 pub(in super::super) struct Upload {
@@ -98,6 +102,7 @@ impl Tree {
         path: &VPath,
         detail: Detail,
         identity: &Identity,
+        _: &Recent,
     ) -> FsResult<Found> {
         let _entered = identity.enter()?;
         let real = self.followed(path)?;
@@ -115,6 +120,11 @@ impl Tree {
         let identity = identity.clone();
         let mut listing = Listing { root: self.root.clone(), first, rest, at_end: false, detail, identity };
         Ok(Found::Directory(listing.read()?, listing))
+    }
+
+    /// Nothing is known here of what the caches hold.
+    pub(in super::super) fn list_cached(&self, _: &VPath, _: Detail, _: &Recent) -> FsResult<Vec<Entry>> {
+        Err(FsErrorKind::Unsupported.into())
     }
 
     pub(in super::super) fn read(&self, path: &VPath, from: u64, lookup: Lookup) -> FsResult<Source> {

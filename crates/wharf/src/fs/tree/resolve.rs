@@ -166,6 +166,11 @@ impl Root {
         Ok(handle)
     }
 
+    /// Whether anything can be found below it without a wait.
+    pub(super) fn has_caches(&self) -> bool {
+        self.confinement.is_some() && self.storage.has_caches()
+    }
+
     /// Opens what `path` leads to if that needs neither a disk nor a network; any error means that it may.
     fn open_cached(&self, path: &[u8], flags: OFlags) -> FsResult<OwnedFd> {
         let Some(confinement) = self.confinement.filter(|_| self.storage.has_caches()) else {

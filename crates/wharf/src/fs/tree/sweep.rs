@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, StatxFlag
 
 use super::super::FsResult;
 use super::linux::{metadata_at, metadata_of_handle, readable, regular};
-use super::listing::Names;
+use super::listing::{BUFFER, Names};
 use super::names;
 use super::resolve::Place;
 
@@ -52,7 +52,7 @@ struct Sweep {
 
 impl Sweep {
     fn directory(&mut self, directory: Arc<OwnedFd>, depth: usize) {
-        let mut names = Names::new(Arc::clone(&directory));
+        let mut names = Names::new(Arc::clone(&directory), BUFFER);
         while self.looked_at < MAX_NAMES
             && let Ok(batch) = names.take(1_024)
             && !batch.is_empty()

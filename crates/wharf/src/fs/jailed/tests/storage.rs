@@ -31,14 +31,13 @@ async fn memory_needs_no_hop_unless_it_takes_long() {
 }
 
 /// A small file system of its own, unmounted when dropped; mounting takes root.
-struct SmallDisk(TempDir);
+pub(super) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
+    pub(super) fn mount_at(directory: PathBuf) -> Option<Self> {
         let mount = std::process::Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=64k", "small"])
-            .arg(directory.path())
+            .arg(&directory)
             .output();
         mount.is_ok_and(|output| output.status.success()).then_some(Self(directory))
     }
@@ -46,19 +45,20 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
     }
 }
 
 #[tokio::test]
 async fn a_full_disk_is_told_and_leaves_what_the_settings_say() {
-    let Some(disk) = SmallDisk::mount() else {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mount_at(directory.path().to_path_buf()) else {
         println!(
             "skipped: a_full_disk_is_told_and_leaves_what_the_settings_say needs root, to mount a small disk"
         );
         return;
     };
-    let jail = JailedFs::new(disk.0.path(), &Identity::process()).unwrap();
+    let jail = JailedFs::new(directory.path(), &Identity::process()).unwrap();
     let delete = Uploads { incomplete: Incomplete::Delete, ..Uploads::default() };
     let staged = Uploads { publish: Publish::Staged, ..Uploads::default() };
     for (uploads, left) in [(staged, false), (delete, false), (Uploads::default(), true)] {
@@ -68,6 +68,6 @@ async fn a_full_disk_is_told_and_leaves_what_the_settings_say() {
         let full = std::io::Write::write_all(&mut &*file, &vec![7; 1 << 20]).unwrap_err();
         assert_eq!(FsError::from(full).kind(), FsErrorKind::NoSpace);
         let _ = sink.finish(Ending::Aborted).await;
-        assert_eq!(disk.0.path().join("big").exists(), left, "{uploads:?}");
+        assert_eq!(directory.path().join("big").exists(), left, "{uploads:?}");
     }
 }
