@@ -324,7 +324,7 @@ async fn small_directories_are_sorted_and_large_ones_stream() {
         let mut first = true;
         while let Some(batch) = listing.next_batch().await {
             let batch = batch.unwrap();
-            assert!(batch.len() <= if first { 256 } else { 1_024 }, "{}", batch.len());
+            assert!(batch.len() <= if first { 256 } else { 1_365 }, "{}", batch.len());
             first = false;
             names.extend(batch.into_iter().map(|entry| entry.name));
         }

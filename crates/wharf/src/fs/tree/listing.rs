@@ -2,22 +2,23 @@
 //!
 //! Names come from `getdents64` into one buffer that is used again and again, metadata from `statx` relative to the
 //! directory's handle. A directory of up to a thousand names is sorted by their bytes; a larger one comes in the
-//! order in which the file system keeps it, since sorting would take all of it into memory before the first byte.
+//! order in which the file system keeps it, since sorting would take all of it into memory before the first byte. Once it
+//! is known to be large, each name is looked up where the kernel put it.
 //!
 //! A name that cannot be looked up is left out: it has vanished since, or the user may read the directory but not
 //! search it.
 
-use std::collections::VecDeque;
+use std::ffi::CStr;
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::slice;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, OFlags, RawDir, StatxFlags, readlinkat, statx};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags, readlinkat, statx};
 use wharf_sys::Identity;
 
 use super::super::{Detail, Entry, FileKind, FsError, FsErrorKind, FsResult, Metadata};
+use super::directory::{BUFFER, Gathered, Names};
 use super::linux::{from_root, from_statx, metadata_of_handle};
 use super::owners::{name_known_owners, name_owners};
 use super::recent::{Listed, Recent};
@@ -31,11 +32,9 @@ const SORTED: usize = 1_000;
 /// How many entries come first: few, so that the client soon sees something.
 const FIRST_BATCH: usize = 256;
 
-/// How many entries come at once later.
+/// How many entries come at once later, of those that were read before it was known that they would not be sorted. Then it is
+/// what fills the buffer.
 const BATCH: usize = 1_024;
-
-/// What is read from a directory at once, in bytes: some thousand names.
-pub(super) const BUFFER: usize = 32 << 10;
 
 /// Directories of no more names may be listed on the thread of a session: that takes a tenth of a millisecond.
 const FEW: usize = 128;
@@ -46,7 +45,8 @@ const BRIEF_BUFFER: usize = 8 << 10;
 /// A directory that is being listed.
 #[derive(Debug)]
 pub(in super::super) struct Listing {
-    entries: Lister,
+    lister: Lister,
+    gathered: Gathered,
     names: Names,
     identity: Identity,
 }
@@ -63,22 +63,22 @@ impl Found {
         let opened = {
             let _entered = identity.enter()?;
             match Lister::open(root, path, detail, Lookup::Disk) {
-                Ok(lister) => Ok((lister.names(BUFFER, SORTED)?, lister)),
+                Ok(lister) => Ok((lister.gather(BUFFER, SORTED)?, lister)),
                 Err(error) => Err(single(root, path, detail, error)?),
             }
         };
-        let (names, entries) = match opened {
+        let ((gathered, names), lister) = match opened {
             Ok(opened) => opened,
             Err(mut entry) => {
                 name_owners_for(detail, slice::from_mut(&mut entry));
                 return Ok(Self::Single(entry));
             }
         };
-        let is_brief = identity.is_process() && root.has_caches() && names.are_brief(detail);
-        let mut listing = Listing { entries, names, identity: identity.clone() };
+        let is_brief = identity.is_process() && root.has_caches() && lister.is_brief(&gathered, &names);
+        let mut listing = Listing { lister, gathered, names, identity: identity.clone() };
         let first = listing.batch(FIRST_BATCH)?;
         if is_brief
-            && let Ok(listed) = listing.entries.listed()
+            && let Ok(listed) = listing.lister.listed()
             && listed.has_all(&first)
         {
             recent.note(listed);
@@ -95,19 +95,26 @@ impl Listing {
 
     /// Whether there is nothing more to come.
     pub(in super::super) fn is_at_end(&self) -> bool {
-        self.names.is_at_end()
+        self.gathered.len() == 0 && self.names.is_at_end()
     }
 
     fn batch(&mut self, size: usize) -> FsResult<Vec<Entry>> {
         let mut entries = Vec::new();
         {
             let _entered = self.identity.enter()?;
-            while entries.is_empty() && !self.names.is_at_end() {
-                let names = self.names.take(size)?;
-                entries = names.into_iter().filter_map(|found| self.entries.entry(found)).collect();
+            while entries.is_empty() && !self.is_at_end() {
+                let Self { lister, gathered, names, .. } = self;
+                if gathered.len() > 0 {
+                    entries.reserve(size.min(gathered.len()));
+                    entries.extend(gathered.take(size).filter_map(|(name, kind)| lister.entry(name, kind)));
+                } else {
+                    mem::take(gathered);
+                    entries.reserve(BATCH);
+                    names.read(|name, kind| entries.extend(lister.entry(name, kind)))?;
+                }
             }
         }
-        name_owners_for(self.entries.detail, &mut entries);
+        name_owners_for(self.lister.detail, &mut entries);
         Ok(entries)
     }
 }
@@ -150,11 +157,26 @@ impl Lister {
         Ok(Self { root: Arc::clone(root), directory, path: from_root(path).to_vec(), detail })
     }
 
-    /// The names in the directory, read `buffer` bytes at a time; sorted if there are no more than `most`.
-    fn names(&self, buffer: usize, most: usize) -> FsResult<Names> {
+    /// The first names in the directory, read `buffer` bytes at a time, and where others come from. If there are no more than
+    /// `most`, these are all, and sorted.
+    fn gather(&self, buffer: usize, most: usize) -> FsResult<(Gathered, Names)> {
         let mut names = Names::new(Arc::clone(&self.directory), buffer);
-        names.sort_if_few(most)?;
-        Ok(names)
+        let mut gathered = Gathered::default();
+        while gathered.len() <= most && !names.is_at_end() {
+            names.read(|name, kind| gathered.push(name, kind))?;
+        }
+        if gathered.len() <= most {
+            gathered.sort();
+        }
+        Ok((gathered, names))
+    }
+
+    /// Whether these are all names of the directory, few, and none of a link that has to be looked into.
+    fn is_brief(&self, gathered: &Gathered, names: &Names) -> bool {
+        let may_lead_away = |kind| matches!(kind, FileType::Symlink | FileType::Unknown);
+        names.is_at_end()
+            && gathered.len() <= FEW
+            && (self.detail == Detail::Names || !gathered.kinds().any(may_lead_away))
     }
 
     /// What is read of the directory by listing it.
@@ -165,12 +187,12 @@ impl Lister {
 
     /// All entries of a small directory without links, in which nothing is mounted; an error if it is another.
     fn all_of_few(&self, listed: Listed) -> FsResult<Vec<Entry>> {
-        let mut names = self.names(BRIEF_BUFFER, FEW)?;
-        if !names.are_brief(self.detail) {
+        let (mut gathered, names) = self.gather(BRIEF_BUFFER, FEW)?;
+        if !self.is_brief(&gathered, &names) {
             return Err(FsErrorKind::Unsupported.into());
         }
-        let found = names.take(FEW)?;
-        let mut entries: Vec<_> = found.into_iter().filter_map(|found| self.itself(found)).collect();
+        let mut entries = Vec::with_capacity(gathered.len());
+        entries.extend(gathered.take(FEW).filter_map(|(name, kind)| self.itself(name, kind)));
         let are_named = self.detail != Detail::Long || name_known_owners(&mut entries);
         // One may have taken the place of something else just now.
         let has_links = entries.iter().any(|entry| entry.metadata.kind == FileKind::Symlink);
@@ -180,8 +202,8 @@ impl Lister {
         Ok(entries)
     }
 
-    fn entry(&self, found: Name) -> Option<Entry> {
-        let mut entry = self.itself(found)?;
+    fn entry(&self, name: &CStr, kind: FileType) -> Option<Entry> {
+        let mut entry = self.itself(name, kind)?;
         if entry.metadata.kind == FileKind::Symlink {
             let below = self.below(&entry.name);
             match self.detail {
@@ -196,21 +218,20 @@ impl Lister {
     }
 
     /// The entry as it is, whatever it leads to.
-    fn itself(&self, found: Name) -> Option<Entry> {
-        let Name { name, kind } = found;
-        if names::is_hidden(&name) {
+    fn itself(&self, name: &CStr, kind: FileType) -> Option<Entry> {
+        if names::is_hidden(name.to_bytes()) {
             return None;
         }
         let metadata = match self.detail {
             Detail::Names if kind == FileType::Directory => Metadata::directory(),
             Detail::Names => Metadata::file(0),
-            Detail::Facts => self.metadata(&name, StatxFlags::BASIC_STATS - StatxFlags::NLINK)?,
-            Detail::Long => self.metadata(&name, StatxFlags::BASIC_STATS)?,
+            Detail::Facts => self.metadata(name, StatxFlags::BASIC_STATS - StatxFlags::NLINK)?,
+            Detail::Long => self.metadata(name, StatxFlags::BASIC_STATS)?,
         };
-        Some(Entry { name, metadata, link_target: None, owner: None, group: None })
+        Some(Entry::new(name.to_bytes(), metadata))
     }
 
-    fn metadata(&self, name: &[u8], facts: StatxFlags) -> Option<Metadata> {
+    fn metadata(&self, name: &CStr, facts: StatxFlags) -> Option<Metadata> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         Some(from_statx(
             &statx(&*self.directory, name, flags, facts - StatxFlags::ATIME - StatxFlags::CTIME).ok()?,
@@ -268,83 +289,5 @@ fn link_text(root: &Root, directory: &OwnedFd, name: &[u8], path: &[u8]) -> Opti
 fn name_owners_for(detail: Detail, entries: &mut [Entry]) {
     if detail == Detail::Long {
         name_owners(entries);
-    }
-}
-
-/// A name in a directory, and what the file system says that it is.
-#[derive(Debug)]
-pub(super) struct Name {
-    pub(super) name: Box<[u8]>,
-    pub(super) kind: FileType,
-}
-
-/// The names in a directory.
-#[derive(Debug)]
-pub(super) struct Names {
-    directory: Arc<OwnedFd>,
-    buffer: Vec<u8>,
-    pending: VecDeque<Name>,
-    ended: bool,
-}
-
-impl Names {
-    /// The names in a directory that was opened for reading.
-    pub(super) fn new(directory: Arc<OwnedFd>, buffer: usize) -> Self {
-        Self { directory, buffer: Vec::with_capacity(buffer), pending: VecDeque::new(), ended: false }
-    }
-
-    /// Up to `count` names; none means that there are no more.
-    pub(super) fn take(&mut self, count: usize) -> FsResult<Vec<Name>> {
-        self.read(count)?;
-        Ok(self.pending.drain(..count.min(self.pending.len())).collect())
-    }
-
-    /// Sorts them if there are no more than `most`.
-    fn sort_if_few(&mut self, most: usize) -> FsResult<()> {
-        self.read(most + 1)?;
-        if self.ended && self.pending.len() <= most {
-            self.pending.make_contiguous().sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        }
-        Ok(())
-    }
-
-    /// Whether these are all names of the directory, few, and none of a link that has to be looked into for `detail`.
-    fn are_brief(&self, detail: Detail) -> bool {
-        let may_lead_away = |name: &Name| matches!(name.kind, FileType::Symlink | FileType::Unknown);
-        self.ended
-            && self.pending.len() <= FEW
-            && (detail == Detail::Names || !self.pending.iter().any(may_lead_away))
-    }
-
-    fn is_at_end(&self) -> bool {
-        self.ended && self.pending.is_empty()
-    }
-
-    /// Reads on until `count` names are pending or there are no more.
-    fn read(&mut self, count: usize) -> FsResult<()> {
-        while !self.ended && self.pending.len() < count {
-            let mut raw = RawDir::new(&*self.directory, self.buffer.spare_capacity_mut());
-            loop {
-                match raw.next() {
-                    None => self.ended = true,
-                    // The directory was removed while it was read.
-                    Some(Err(Errno::NOENT)) => self.ended = true,
-                    Some(entry) => {
-                        let entry = entry?;
-                        let name = entry.file_name().to_bytes();
-                        if !matches!(name, b"." | b"..") {
-                            self.pending.push_back(Name { name: name.into(), kind: entry.file_type() });
-                        }
-                    }
-                }
-                if self.ended || raw.is_buffer_empty() {
-                    break;
-                }
-            }
-        }
-        if self.ended {
-            mem::take(&mut self.buffer);
-        }
-        Ok(())
     }
 }

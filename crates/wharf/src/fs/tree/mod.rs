@@ -4,6 +4,8 @@
 //! handles and `openat2` for it, elsewhere [`portable`] does with what the standard library offers.
 
 #[cfg(target_os = "linux")]
+mod directory;
+#[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
 mod listing;

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, StatxFlags, flock, openat, unlinkat};
 
 use super::super::FsResult;
+use super::directory::{BUFFER, Names};
 use super::linux::{metadata_at, metadata_of_handle, readable, regular};
-use super::listing::{BUFFER, Names};
 use super::names;
 use super::resolve::Place;
 
@@ -53,18 +53,19 @@ struct Sweep {
 impl Sweep {
     fn directory(&mut self, directory: Arc<OwnedFd>, depth: usize) {
         let mut names = Names::new(Arc::clone(&directory), BUFFER);
-        while self.looked_at < MAX_NAMES
-            && let Ok(batch) = names.take(1_024)
-            && !batch.is_empty()
-        {
+        while self.looked_at < MAX_NAMES && !names.is_at_end() {
+            let mut batch = Vec::new();
+            if names.read(|name, kind| batch.push((name.to_bytes().to_vec(), kind))).is_err() {
+                return;
+            }
             self.looked_at += batch.len();
-            for found in batch {
-                let place = Place { directory: Arc::clone(&directory), name: found.name.into_vec() };
+            for (name, kind) in batch {
+                let place = Place { directory: Arc::clone(&directory), name };
                 if names::is_hidden(&place.name) {
                     if matches!(self.remove_dead(&place), Ok(true)) {
                         self.removed += 1;
                     }
-                } else if found.kind == FileType::Directory && depth < MAX_DEPTH {
+                } else if kind == FileType::Directory && depth < MAX_DEPTH {
                     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                     if let Ok(below) = openat(&*directory, &place.name, flags, Mode::empty()) {
                         self.directory(Arc::new(below), depth + 1);
