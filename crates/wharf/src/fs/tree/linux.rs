@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Statx, StatxFlags, Timespec, Timestamps, UTIME_OMIT, chmod,
-    makedev, mkdirat, renameat_with, statx, unlinkat, utimensat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, Statx, StatxFlags, Timespec, Timestamps, UTIME_OMIT,
+    chmod, makedev, mkdirat, renameat_with, statx, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use wharf_sys::Identity;
@@ -258,15 +258,7 @@ pub(super) fn metadata_at(place: &Place, flags: AtFlags, facts: StatxFlags) -> F
 pub(super) fn from_statx(found: &Statx) -> Metadata {
     let mode = u32::from(found.stx_mode);
     Metadata {
-        kind: match FileType::from_raw_mode(mode) {
-            FileType::Directory => FileKind::Directory,
-            FileType::Symlink => FileKind::Symlink,
-            FileType::Fifo => FileKind::Fifo,
-            FileType::Socket => FileKind::Socket,
-            FileType::BlockDevice => FileKind::BlockDevice,
-            FileType::CharacterDevice => FileKind::CharDevice,
-            FileType::RegularFile | FileType::Unknown => FileKind::File,
-        },
+        kind: kind(mode),
         size: found.stx_size,
         modified: Timestamp { seconds: found.stx_mtime.tv_sec, nanoseconds: found.stx_mtime.tv_nsec },
         mode: mode & 0o7777,
@@ -275,6 +267,34 @@ pub(super) fn from_statx(found: &Statx) -> Metadata {
         gid: found.stx_gid,
         device: makedev(found.stx_dev_major, found.stx_dev_minor),
         inode: found.stx_ino,
+    }
+}
+
+/// As [`from_statx`], from the older call, which is the cheaper one.
+#[allow(clippy::useless_conversion, clippy::unnecessary_cast, reason = "types differ between architectures")]
+pub(super) fn from_stat(found: &Stat) -> Metadata {
+    Metadata {
+        kind: kind(found.st_mode),
+        size: found.st_size as u64,
+        modified: Timestamp { seconds: found.st_mtime.into(), nanoseconds: found.st_mtime_nsec as u32 },
+        mode: found.st_mode & 0o7777,
+        links: found.st_nlink.into(),
+        uid: found.st_uid,
+        gid: found.st_gid,
+        device: found.st_dev.into(),
+        inode: found.st_ino.into(),
+    }
+}
+
+fn kind(mode: u32) -> FileKind {
+    match FileType::from_raw_mode(mode) {
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        FileType::Fifo => FileKind::Fifo,
+        FileType::Socket => FileKind::Socket,
+        FileType::BlockDevice => FileKind::BlockDevice,
+        FileType::CharacterDevice => FileKind::CharDevice,
+        FileType::RegularFile | FileType::Unknown => FileKind::File,
     }
 }
 

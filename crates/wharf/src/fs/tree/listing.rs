@@ -1,6 +1,6 @@
 //! What a directory holds, a batch at a time.
 //!
-//! Names come from `getdents64` into one buffer that is used again and again, metadata from `statx` relative to the
+//! Names come from `getdents64` into one buffer that is used again and again, metadata from `fstatat` or `statx` relative to the
 //! directory's handle. A directory of up to a thousand names is sorted by their bytes; a larger one comes in the
 //! order in which the file system keeps it, since sorting would take all of it into memory before the first byte. Once it
 //! is known to be large, each name is looked up where the kernel put it.
@@ -14,12 +14,12 @@ use std::os::fd::OwnedFd;
 use std::slice;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags, readlinkat, statx};
+use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags, readlinkat, statat, statx};
 use wharf_sys::Identity;
 
 use super::super::{Detail, Entry, FileKind, FsError, FsErrorKind, FsResult, Metadata};
 use super::directory::{BUFFER, Gathered, Names};
-use super::linux::{from_root, from_statx, metadata_of_handle};
+use super::linux::{from_root, from_stat, from_statx, metadata_of_handle};
 use super::owners::{name_known_owners, name_owners};
 use super::recent::{Listed, Recent};
 use super::resolve::Root;
@@ -233,6 +233,10 @@ impl Lister {
 
     fn metadata(&self, name: &CStr, facts: StatxFlags) -> Option<Metadata> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        // It gives all facts, which only a server elsewhere has to be asked for one by one.
+        if self.root.has_caches() {
+            return Some(from_stat(&statat(&*self.directory, name, flags).ok()?));
+        }
         Some(from_statx(
             &statx(&*self.directory, name, flags, facts - StatxFlags::ATIME - StatxFlags::CTIME).ok()?,
         ))
