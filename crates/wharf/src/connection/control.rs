@@ -53,6 +53,10 @@ impl Control {
         session: &mut Session,
         progress: Option<u64>,
     ) -> Poll<io::Result<usize>> {
+        // Only when there is something to read is there room for it: to clear that takes longer than to look.
+        if let Self::Plain(stream) = self {
+            ready!(stream.poll_read_ready(context))?;
+        }
         let mut space = [0; READ_SIZE];
         let read = ready!(self.poll_bytes(context, &mut space))?;
         let bytes = space.get(..read).unwrap_or_default();
@@ -69,7 +73,6 @@ impl Control {
     fn poll_bytes(&mut self, context: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => loop {
-                ready!(stream.poll_read_ready(context))?;
                 match stream.try_read(space) {
                     Ok(read) => {
                         if read < space.len() && space.get(..read).is_some_and(is_all) {
@@ -80,7 +83,9 @@ impl Control {
                         }
                         return Poll::Ready(Ok(read));
                     }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.poll_read_ready(context))?;
+                    }
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             },
