@@ -7,6 +7,7 @@
 use std::io;
 use std::net::TcpStream as StdStream;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -120,8 +121,9 @@ impl Mover {
         most: usize,
         progress: &Progress,
     ) -> FsResult<Received> {
+        let until = Instant::now() + HOP;
         let mut moved = 0;
-        while moved < most.min(HOP) && progress.stop_cause().is_none() {
+        while moved < most && Instant::now() < until && progress.stop_cause().is_none() {
             let count = match self.take(socket, most - moved) {
                 Ok(0) => return Ok(Received::Fin),
                 Ok(count) => count,

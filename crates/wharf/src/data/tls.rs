@@ -4,6 +4,7 @@
 use std::io;
 use std::net::TcpStream as StdStream;
 use std::sync::Arc;
+use std::time::Instant;
 
 use wharf_proto::Cause;
 
@@ -74,7 +75,7 @@ fn take_all(
     most: usize,
     progress: &Progress,
 ) -> FsResult<Received> {
-    let most = most.min(HOP);
+    let until = Instant::now() + HOP;
     let mut moved = 0;
     loop {
         let plain = traffic.plain();
@@ -88,7 +89,7 @@ fn take_all(
         if let Some(end) = traffic.end() {
             return Ok(Received::End(end.map(|()| 0)));
         }
-        if moved >= most || progress.stop_cause().is_some() {
+        if moved >= most || Instant::now() >= until || progress.stop_cause().is_some() {
             return Ok(Received::Enough(moved));
         }
         if moved >= FAST {

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
+#[cfg(any(target_os = "linux", feature = "tls"))]
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -14,9 +16,9 @@ use super::buffer::Buffer;
 use super::progress::Progress;
 use crate::fs::{DynByteSink, FinishFile, FsErrorKind, FsResult, Sink, SinkKind};
 
-/// What one hop to the blocking pool moves at most, in bytes: others wait for threads, too.
+/// How long a hop to the blocking pool takes bytes that keep coming: others wait for threads, too.
 #[cfg(any(target_os = "linux", feature = "tls"))]
-pub(super) const HOP: usize = 16 * 1024 * 1024;
+pub(super) const HOP: Duration = Duration::from_millis(50);
 
 /// A [`Sink`] that bytes are going to.
 ///
