@@ -483,8 +483,8 @@ def main():
         shutil.rmtree(shm, ignore_errors=True)
 
 
-def pick_servers(a, env):
-    extra = open(a.wharf_toml).read() if a.wharf_toml else ""
+def pick_servers(a, env, extra=""):
+    extra = open(a.wharf_toml).read() if a.wharf_toml else extra
     out, skipped, index = [S.Limit(0)], {}, 1
     mine = []
     for b in a.binary:

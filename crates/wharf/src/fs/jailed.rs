@@ -29,7 +29,8 @@ use crate::auth::User;
 ///
 /// # Files
 /// Only regular files are read and written. New ones have mode 0666, directories 0777, less the process's umask.
-/// An upload locks its file; a second one to the same name is told that it is in use.
+/// An upload locks its file; a second one to the same name is told that it is in use, unless both are staged and will each
+/// take its place whole.
 ///
 /// Listings of up to 1,000 entries are sorted by the bytes of the names; larger ones come in the order of the disk.
 #[derive(Clone, Debug)]

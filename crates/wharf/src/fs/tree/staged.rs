@@ -27,10 +27,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::super::{FsErrorKind, FsResult, WriteMode};
-use super::linux::metadata_of_handle;
+use super::linux::{metadata_of_handle, regular};
 use super::names;
 use super::resolve::Place;
-use super::upload::{lock, open_in, position, take};
+use super::upload::{Lock, is_at, lock, open_in, position};
 
 /// Whether a file without a name can be given one: by way of `/proc`, since the direct call takes a capability.
 static UNNAMED_FILES: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/fd").is_dir());
@@ -58,21 +58,35 @@ impl Staged {
             Err(error) if error.kind() == FsErrorKind::NotFound && !matches!(mode, WriteMode::At(_)) => None,
             Err(error) => return Err(error),
         };
-        let size = existing.as_ref().map(take).transpose()?.map_or(0, |metadata| metadata.size);
-        if let WriteMode::At(offset) = mode
-            && offset > size
-        {
-            return Err(FsErrorKind::OffsetBeyondEnd(size).into());
+        if let Some(existing) = &existing {
+            regular(&metadata_of_handle(existing)?)?;
         }
         let (file, hidden) = create(place)?;
         let staged = Self { existing, hidden, collision: RenameFlags::empty() };
-        if let (Some(existing), WriteMode::Append | WriteMode::At(_)) = (&staged.existing, mode)
-            && let Err(error) = copy(existing, &file).and_then(|()| position(&file, mode, size))
-        {
-            staged.discard(place);
-            return Err(error);
+        match staged.prepare(&file, mode) {
+            Ok(()) => Ok((file, staged)),
+            Err(error) => {
+                staged.discard(place);
+                Err(error)
+            }
         }
-        Ok((file, staged))
+    }
+
+    /// Locks what is there, and begins with what `mode` keeps of it.
+    ///
+    /// Uploads that will each take the place of it whole do not meet, and the last to end is what stays. Whatever else
+    /// they do to it, they do alone.
+    fn prepare(&self, file: &File, mode: WriteMode) -> FsResult<()> {
+        let Some(existing) = &self.existing else { return Ok(()) };
+        if mode == WriteMode::Replace {
+            let (old, new) = (metadata_of_handle(existing)?, metadata_of_handle(file)?);
+            let gives_way = old.links <= 1 && (old.uid, old.gid) == (new.uid, new.gid);
+            return lock(existing, if gives_way { Lock::Shared } else { Lock::Alone });
+        }
+        lock(existing, Lock::Alone)?;
+        let size = metadata_of_handle(existing)?.size;
+        copy(existing, file)?;
+        position(file, mode, size)
     }
 
     /// Opens a file that is written for `place`, where nothing is and nothing may be replaced.
@@ -91,9 +105,13 @@ impl Staged {
         if let Some(existing) = &self.existing
             && !inherit(existing, file)
         {
-            let copied = copy(file, existing).and_then(|()| Ok(wharf_sys::close(existing.try_clone()?)?));
-            self.discard(place);
-            return copied;
+            match overwrite(existing, file, place) {
+                Ok(false) => {}
+                done => {
+                    self.discard(place);
+                    return done.map(drop);
+                }
+            }
         }
         let hidden = match &self.hidden {
             Some(hidden) => hidden.clone(),
@@ -137,7 +155,7 @@ fn create(place: &Place) -> FsResult<(File, Option<Vec<u8>>)> {
         Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => create_hidden(place),
         opened => {
             let file = File::from(opened?);
-            lock(&file)?;
+            lock(&file, Lock::Alone)?;
             Ok((file, None))
         }
     }
@@ -147,7 +165,7 @@ fn create_hidden(place: &Place) -> FsResult<(File, Option<Vec<u8>>)> {
     let hidden = Place { directory: Arc::clone(&place.directory), name: names::hidden()? };
     let file = open_in(&hidden, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)?;
     // Tells the sweep that somebody is at it.
-    lock(&file)?;
+    lock(&file, Lock::Alone)?;
     Ok((file, Some(hidden.name)))
 }
 
@@ -175,6 +193,17 @@ fn inherit(existing: &File, file: &File) -> bool {
     (same_owner || fchown(file, Some(Uid::from_raw(old.uid)), Some(Gid::from_raw(old.gid))).is_ok())
         && fchmod(file, Mode::from(old.mode & 0o1777)).is_ok()
         && copy_attributes(existing, file).is_ok()
+}
+
+/// Makes the content of `existing` that of `file`; `false` when it has lost its name meanwhile.
+fn overwrite(existing: &File, file: &File, place: &Place) -> FsResult<bool> {
+    lock(existing, Lock::Alone)?;
+    if !is_at(existing, place)? {
+        return Ok(false);
+    }
+    copy(file, existing)?;
+    wharf_sys::close(existing.try_clone()?)?;
+    Ok(true)
 }
 
 /// Copies the access list and what users have attached.

@@ -1,7 +1,8 @@
 //! Uploads: how they begin, and what becomes of them when they end.
 //!
 //! The file that is written is locked (`flock`), so that a second upload to the same name is told that it is in use
-//! rather than mixed into the first. File systems without locks do without.
+//! rather than mixed into the first; staged ones that take its place whole need not be. File systems without locks do
+//! without.
 //!
 //! What `incomplete = "delete"` removes is a file that held nothing before the upload: one that was created or
 //! emptied for it. A file that was to be resumed or appended to stays, with what came.
@@ -162,12 +163,26 @@ pub(super) fn open_in(place: &Place, flags: OFlags) -> FsResult<File> {
 pub(super) fn take(file: &File) -> FsResult<Metadata> {
     let metadata = metadata_of_handle(file)?;
     regular(&metadata)?;
-    lock(file)?;
+    lock(file, Lock::Alone)?;
     Ok(metadata)
 }
 
-pub(super) fn lock(file: &File) -> FsResult<()> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+/// How an upload holds a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lock {
+    /// Nobody else may.
+    Alone,
+    /// Others may, in the same way.
+    Shared,
+}
+
+/// Locks a file, or holds it in another way than before.
+pub(super) fn lock(file: &File, how: Lock) -> FsResult<()> {
+    let operation = match how {
+        Lock::Alone => FlockOperation::NonBlockingLockExclusive,
+        Lock::Shared => FlockOperation::NonBlockingLockShared,
+    };
+    match flock(file, operation) {
         Err(Errno::WOULDBLOCK) => Err(FsErrorKind::Busy.into()),
         // Not every file system has locks.
         _ => Ok(()),
@@ -191,13 +206,14 @@ pub(super) fn position(mut file: &File, mode: WriteMode, size: u64) -> FsResult<
 
 /// Removes a name if it still is that of `file`.
 fn remove_if_same(place: &Place, file: &File) -> FsResult<()> {
+    if is_at(file, place)? { Ok(unlinkat(&*place.directory, &place.name, AtFlags::empty())?) } else { Ok(()) }
+}
+
+/// Whether `place` still names `file`.
+pub(super) fn is_at(file: &File, place: &Place) -> FsResult<bool> {
     let ours = metadata_of_handle(file)?;
-    match metadata_at(place, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO) {
-        Ok(named) if (ours.device, ours.inode) == (named.device, named.inode) => {
-            Ok(unlinkat(&*place.directory, &place.name, AtFlags::empty())?)
-        }
-        _ => Ok(()),
-    }
+    let named = metadata_at(place, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO);
+    Ok(named.is_ok_and(|named| (ours.device, ours.inode) == (named.device, named.inode)))
 }
 
 fn sync_directory(place: &Place) -> FsResult<()> {
