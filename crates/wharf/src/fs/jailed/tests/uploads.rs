@@ -1,0 +1,167 @@
+//! How uploads begin, end, and keep out of each other's way.
+
+use super::*;
+
+#[tokio::test]
+async fn a_second_upload_is_told_that_the_file_is_in_use() {
+    let world = World::new();
+    for jail in [world.jail(), world.staged()] {
+        let first = jail.write(&path("dir/file"), WriteMode::Append).await.unwrap();
+        for mode in [WriteMode::Replace, WriteMode::Append, WriteMode::At(0)] {
+            assert_eq!(kind(jail.write(&path("dir/file"), mode).await), FsErrorKind::Busy);
+        }
+        assert_eq!(load(&jail, "dir/file").await.unwrap(), b"inside");
+        let _ = send(first, Vec::new(), Ending::Aborted).await;
+        jail.write(&path("dir/file"), WriteMode::Append).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn staged_uploads_of_one_name_do_not_meet() {
+    let world = World::new();
+    let jail = world.staged();
+    let write = || async { jail.write(&path("dir/file"), WriteMode::Replace).await };
+    let uploads = [write().await.unwrap(), write().await.unwrap(), write().await.unwrap()];
+    assert_eq!(kind(jail.write(&path("dir/file"), WriteMode::Append).await), FsErrorKind::Busy);
+    for (number, sink) in uploads.into_iter().enumerate() {
+        send(sink, format!("{number}").into_bytes(), Ending::Complete).await.unwrap();
+        assert_eq!(load(&jail, "dir/file").await.unwrap(), format!("{number}").as_bytes());
+    }
+    // Two names of one file: it cannot be replaced, only written into.
+    fs::hard_link(world.home().join("dir/file"), world.home().join("hard")).unwrap();
+    let first = write().await.unwrap();
+    assert_eq!(kind(write().await), FsErrorKind::Busy);
+    fs::remove_file(world.home().join("dir/file")).unwrap();
+    send(first, b"new".to_vec(), Ending::Complete).await.unwrap();
+    assert_eq!(load(&jail, "dir/file").await.unwrap(), b"new", "it takes its name, which was free");
+    assert_eq!(load(&jail, "hard").await.unwrap(), b"2", "and leaves what has another");
+    assert_eq!(world.names(), ["dir", "hard"]);
+}
+
+/// Whoever may replace a file may not always make another belong to its owner: it is written into, if it is still there.
+#[tokio::test]
+async fn what_was_replaced_meanwhile_is_not_written_into() {
+    let world = World::new();
+    let jail = world.staged();
+    fs::hard_link(world.home().join("dir/file"), world.home().join("hard")).unwrap();
+    let sink = jail.write(&path("dir/file"), WriteMode::Replace).await.unwrap();
+    fs::write(world.home().join("other"), "other").unwrap();
+    fs::rename(world.home().join("other"), world.home().join("dir/file")).unwrap();
+    // With one name more it still could not be replaced.
+    fs::hard_link(world.home().join("hard"), world.home().join("third")).unwrap();
+    send(sink, b"new".to_vec(), Ending::Complete).await.unwrap();
+    assert_eq!(load(&jail, "dir/file").await.unwrap(), b"new");
+    assert_eq!(load(&jail, "hard").await.unwrap(), b"inside");
+}
+
+#[tokio::test]
+async fn aborted_uploads_are_kept_or_deleted() {
+    let world = World::new();
+    let delete = world.jail().with_uploads(Uploads { incomplete: Incomplete::Delete, ..Uploads::default() });
+    for (jail, mode, ending, expected) in [
+        (world.jail(), WriteMode::Replace, Ending::Aborted, Some("cut")),
+        (delete.clone(), WriteMode::Append, Ending::Aborted, Some("cutcut")),
+        (delete.clone(), WriteMode::At(3), Ending::Aborted, Some("cutcut")),
+        (delete.clone(), WriteMode::Replace, Ending::Unproven, Some("cut")),
+        (delete.clone(), WriteMode::Replace, Ending::Aborted, None),
+        (delete.clone(), WriteMode::Append, Ending::Aborted, None),
+    ] {
+        store(&jail, "new", mode, "cut", ending).await.unwrap();
+        let found = load(&jail, "new").await.ok();
+        assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{mode:?} {ending:?}");
+    }
+    let sink = delete.write(&path("new"), WriteMode::Replace).await.unwrap();
+    fs::rename(world.home().join("dir/file"), world.home().join("new")).unwrap();
+    send(sink, b"cut".to_vec(), Ending::Aborted).await.unwrap();
+    assert_eq!(load(&delete, "new").await.unwrap(), b"inside", "another file of that name stays");
+}
+
+#[tokio::test]
+async fn staged_uploads_appear_whole_or_not_at_all() {
+    let world = World::new();
+    let jail = world.staged();
+    for (mode, ending, expected) in [
+        (WriteMode::Replace, Ending::Aborted, None),
+        (WriteMode::Append, Ending::Unproven, None),
+        (WriteMode::Replace, Ending::Complete, Some("abc")),
+        (WriteMode::Replace, Ending::Unproven, Some("abc")),
+        (WriteMode::Append, Ending::Aborted, Some("abc")),
+        (WriteMode::Append, Ending::Complete, Some("abcabc")),
+        (WriteMode::At(1), Ending::Aborted, Some("abcabc")),
+        (WriteMode::At(4), Ending::Complete, Some("abcaabc")),
+    ] {
+        let before = world.names();
+        let sink = jail.write(&path("new"), mode).await.unwrap();
+        assert_eq!(world.names(), before, "nothing appears while it is written");
+        let finished = send(sink, b"abc".to_vec(), ending).await;
+        match ending {
+            Ending::Complete => finished.unwrap(),
+            _ => assert_eq!(kind(finished), FsErrorKind::NotPublished),
+        }
+        assert_eq!(
+            load(&jail, "new").await.ok().as_deref(),
+            expected.map(str::as_bytes),
+            "{mode:?} {ending:?}"
+        );
+    }
+    assert_eq!(world.names(), ["dir", "new"]);
+}
+
+#[tokio::test]
+async fn what_is_replaced_keeps_its_nature() {
+    let world = World::new();
+    let jail = world.staged();
+    let (file, hard) = (world.home().join("dir/file"), world.home().join("hard"));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o604)).unwrap();
+    world.link("dir/file", "link");
+    store(&jail, "link", WriteMode::Replace, "one", Ending::Complete).await.unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o604);
+    assert!(world.home().join("link").is_symlink(), "the link stays, and what it leads to is replaced");
+    assert_eq!(fs::read(&file).unwrap(), b"one");
+    fs::hard_link(&file, &hard).unwrap();
+    store(&jail, "hard", WriteMode::Replace, "two", Ending::Complete).await.unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"two", "both names show the new content");
+    assert_eq!(fs::metadata(&hard).unwrap().nlink(), 2);
+    if rustix::process::getuid().is_root() {
+        fs::remove_file(&hard).unwrap();
+        std::os::unix::fs::chown(&file, Some(12_345), Some(54_321)).unwrap();
+        store(&jail, "dir/file", WriteMode::Append, "+", Ending::Complete).await.unwrap();
+        let found = fs::metadata(&file).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (12_345, 54_321, 0o604));
+        assert_eq!(fs::read(&file).unwrap(), b"two+");
+    }
+}
+
+#[tokio::test]
+async fn hidden_uploads_do_not_exist_for_clients() {
+    let world = World::new();
+    let hidden = ".wharf-abcdefghijklmnop.part";
+    fs::write(world.home().join("dir/deep").join(hidden), "left").unwrap();
+    let jail = world.jail();
+    let name = path(format!("/dir/deep/{hidden}"));
+    assert_eq!(kind(jail.metadata(&name).await), FsErrorKind::NotFound);
+    assert_eq!(kind(jail.read(&name, 0).await), FsErrorKind::NotFound);
+    assert_eq!(kind(jail.remove_file(&name).await), FsErrorKind::NotFound);
+    assert_eq!(kind(jail.write(&name, WriteMode::Replace).await), FsErrorKind::InvalidName);
+    assert_eq!(kind(jail.rename(&path("dir/file"), &name).await), FsErrorKind::InvalidName);
+    assert!(all(&jail, "/dir/deep", Detail::Names).await.is_empty());
+    jail.remove_dir(&path("/dir/deep")).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_sweep_removes_what_nobody_writes() {
+    let world = World::new();
+    let (dead, alive) = (".wharf-aaaaaaaaaaaaaaaa.part", ".wharf-bbbbbbbbbbbbbbbb.part");
+    fs::write(world.home().join("dir/deep").join(dead), "").unwrap();
+    fs::write(world.outside().join(dead), "").unwrap();
+    world.link("../outside", "link");
+    let file = fs::File::create(world.home().join(alive)).unwrap();
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(JailedFs::sweep(&world.home(), Duration::from_secs(3_600)).unwrap(), 0);
+    let old = Timestamp { seconds: 1, nanoseconds: 0 };
+    let outer = JailedFs::new(&world.home(), &Identity::process()).unwrap();
+    drop(outer.set_modified(&path("dir/file"), old).await);
+    assert_eq!(JailedFs::sweep(&world.home(), Duration::ZERO).unwrap(), 1);
+    assert!(world.home().join(alive).exists() && world.outside().join(dead).exists());
+    assert!(!world.home().join("dir/deep").join(dead).exists());
+}
