@@ -13,6 +13,7 @@ pub(crate) enum Signal {
     /// Stop: gently at first, at once the second time (SIGTERM, SIGINT, Ctrl-C).
     Stop,
     /// Read certificates again and reopen logs (SIGHUP).
+    #[cfg_attr(all(not(unix), not(test)), expect(dead_code, reason = "other systems have no such signal"))]
     Reload,
 }
 
