@@ -143,7 +143,12 @@ impl Receiver {
                 self.pass_on().await?;
             }
             let Some(read) = at_once(stream.read(self.arrived.spare(usize::MAX))).await else {
-                return Err(Cause::ControlLost);
+                // After a hop the runtime has yet to learn of the socket, and what it cannot tell the socket can.
+                match stream.has_arrived().await {
+                    Ok(true) => continue,
+                    Ok(false) => return Err(Cause::ControlLost),
+                    Err(error) => return Ok(stream.peer_end(&Err(error))),
+                }
             };
             match read {
                 Ok(count) if count > 0 => {

@@ -1,6 +1,7 @@
 //! A data connection, in clear or under TLS.
 
 use std::io::{self, Write};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream as StdStream};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -136,6 +137,19 @@ impl DataStream {
     /// Waits until there is something to read and leaves it there: how many bytes, or that nothing will follow.
     pub(crate) fn poll_peek(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.socket()?.poll_peek(context, &mut ReadBuf::new(&mut [0]))
+    }
+
+    /// Whether the socket below has something to read, or an end; the runtime knows of it then.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub(super) async fn has_arrived(&mut self) -> io::Result<bool> {
+        let socket = self.socket()?;
+        match SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(_) => socket.readable().await.map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// What a read that brought no bytes says of the peer.

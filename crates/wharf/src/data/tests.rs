@@ -393,9 +393,19 @@ async fn a_client_that_is_gone_altogether_proves_nothing() {
 
 #[tokio::test]
 async fn a_lost_control_connection_ends_an_upload_with_what_has_arrived() {
-    for (closes, expected) in [(true, Ending::Unproven), (false, Ending::Aborted)] {
+    for (closes, expected, watched) in [
+        (true, Ending::Unproven, true),
+        (false, Ending::Aborted, true),
+        (true, Ending::Unproven, false),
+        (false, Ending::Aborted, false),
+    ] {
         let (opened, file, _endings) = sink();
-        let Fixture { job, mut client, progress } = Fixture::new(opened).await;
+        let Fixture { mut job, mut client, progress } = Fixture::new(opened).await;
+        if !watched {
+            // As a hop leaves it.
+            let DataStream::Plain(stream) = &mut job.stream else { unreachable!() };
+            job.stream = stream.unwatched().unwrap().into();
+        }
         client.write_all(b"abc").await.unwrap();
         if closes {
             client.shutdown().await.unwrap();
