@@ -102,6 +102,8 @@ impl Staged {
 
     /// Gives the complete `file` the name that it was written for.
     pub(super) fn publish(&self, file: &File, place: &Place) -> FsResult<()> {
+        // Others find it under its name before it is closed; the sweep still keeps off.
+        lock(file, Lock::Shared)?;
         if let Some(existing) = &self.existing
             && !inherit(existing, file)
         {
@@ -241,6 +243,21 @@ mod tests {
     use super::*;
     use crate::VPath;
     use crate::fs::tree::resolve::Root;
+
+    #[test]
+    fn what_was_just_published_is_not_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), "old").unwrap();
+        let root = Root::open(directory.path()).unwrap();
+        let place = root.parent(&VPath::parse(b"/file").unwrap()).unwrap();
+        let begin = || Staged::begin(&place, WriteMode::Replace).unwrap();
+        // All stay open until the last has its name.
+        for (file, staged) in &[begin(), begin(), begin()] {
+            staged.publish(file, &place).unwrap();
+            assert!(is_at(file, &place).unwrap());
+        }
+        begin();
+    }
 
     /// What a file system does that has no files without names.
     #[test]
