@@ -79,9 +79,7 @@ impl Staged {
     fn prepare(&self, file: &File, mode: WriteMode) -> FsResult<()> {
         let Some(existing) = &self.existing else { return Ok(()) };
         if mode == WriteMode::Replace {
-            let (old, new) = (metadata_of_handle(existing)?, metadata_of_handle(file)?);
-            let gives_way = old.links <= 1 && (old.uid, old.gid) == (new.uid, new.gid);
-            return lock(existing, if gives_way { Lock::Shared } else { Lock::Alone });
+            return hold(existing, file);
         }
         lock(existing, Lock::Alone)?;
         let size = metadata_of_handle(existing)?.size;
@@ -104,7 +102,8 @@ impl Staged {
     pub(super) fn publish(&self, file: &File, place: &Place) -> FsResult<()> {
         // Others find it under its name before it is closed; the sweep still keeps off.
         lock(file, Lock::Shared)?;
-        if let Some(existing) = &self.existing
+        let newcomer = self.newcomer(file, place).inspect_err(|_| self.discard(place))?;
+        if let Some(existing) = newcomer.as_ref().or(self.existing.as_ref())
             && !inherit(existing, file)
         {
             match overwrite(existing, file, place) {
@@ -138,12 +137,38 @@ impl Staged {
         })
     }
 
+    /// What has taken the place of the file that was there, another upload most likely, held as that was.
+    fn newcomer(&self, file: &File, place: &Place) -> FsResult<Option<File>> {
+        let Some(existing) = &self.existing else { return Ok(None) };
+        if is_at(existing, place)? {
+            return Ok(None);
+        }
+        let newcomer = match open_in(place, OFlags::WRONLY) {
+            Ok(newcomer) => newcomer,
+            // Nothing, or a link, which is replaced itself.
+            Err(error) if matches!(error.kind(), FsErrorKind::NotFound | FsErrorKind::TooManyLinks) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        regular(&metadata_of_handle(&newcomer)?)?;
+        hold(&newcomer, file)?;
+        Ok(Some(newcomer))
+    }
+
     /// Leaves nothing of the upload.
     pub(super) fn discard(&self, place: &Place) {
         if let Some(hidden) = &self.hidden {
             remove(place, hidden);
         }
     }
+}
+
+/// Locks what `file` will take the place of whole: with others that will, where nothing has to be written into it.
+fn hold(existing: &File, file: &File) -> FsResult<()> {
+    let (old, new) = (metadata_of_handle(existing)?, metadata_of_handle(file)?);
+    let gives_way = old.links <= 1 && (old.uid, old.gid) == (new.uid, new.gid);
+    lock(existing, if gives_way { Lock::Shared } else { Lock::Alone })
 }
 
 /// Creates the file to write: without a name, or with a hidden one.
