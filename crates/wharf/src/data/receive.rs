@@ -138,13 +138,17 @@ impl Receiver {
         stream: &mut DataStream,
         watch: &Watch,
     ) -> Result<PeerEnd, Cause> {
+        let mut asked = false;
         loop {
             if self.arrived.is_full() {
                 self.pass_on().await?;
             }
             let Some(read) = at_once(stream.read(self.arrived.spare(usize::MAX))).await else {
-                // After a hop the runtime has yet to learn of the socket, and what it cannot tell the socket can.
-                match stream.has_arrived().await {
+                // After a hop the runtime has yet to learn of the socket, and what it cannot tell the socket can. It is
+                // asked once: a client that has lost its control connection may go on sending for ever.
+                let has_more = if asked { Ok(false) } else { stream.has_arrived().await };
+                asked = true;
+                match has_more {
                     Ok(true) => continue,
                     Ok(false) => return Err(Cause::ControlLost),
                     Err(error) => return Ok(stream.peer_end(&Err(error))),
