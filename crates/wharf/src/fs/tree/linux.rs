@@ -104,7 +104,7 @@ impl Tree {
     /// it is none, or may take longer.
     ///
     /// The kernel can tell whether a *path* is in its caches, but not whether what a directory holds is. That all of it was
-    /// there seconds ago is a bet: if it is lost, the calling thread waits for some blocks of the disk, once.
+    /// there seconds ago is a bet: if it is lost, or somebody else holds the directory, the calling thread waits, once.
     pub(in super::super) fn list_cached(
         &self,
         path: &VPath,

@@ -63,7 +63,7 @@ impl Staged {
         }
         let (file, hidden) = create(place)?;
         let staged = Self { existing, hidden, collision: RenameFlags::empty() };
-        match staged.prepare(&file, mode) {
+        match staged.prepare(&file, mode, place) {
             Ok(()) => Ok((file, staged)),
             Err(error) => {
                 staged.discard(place);
@@ -76,12 +76,16 @@ impl Staged {
     ///
     /// Uploads that will each take the place of it whole do not meet, and the last to end is what stays. Whatever else
     /// they do to it, they do alone.
-    fn prepare(&self, file: &File, mode: WriteMode) -> FsResult<()> {
+    fn prepare(&self, file: &File, mode: WriteMode, place: &Place) -> FsResult<()> {
         let Some(existing) = &self.existing else { return Ok(()) };
         if mode == WriteMode::Replace {
             return hold(existing, file);
         }
         lock(existing, Lock::Alone)?;
+        if !is_at(existing, place) {
+            // It was replaced before it was locked.
+            return Err(FsErrorKind::Busy.into());
+        }
         let size = metadata_of_handle(existing)?.size;
         copy(existing, file)?;
         position(file, mode, size)
@@ -102,6 +106,13 @@ impl Staged {
     pub(super) fn publish(&self, file: &File, place: &Place) -> FsResult<()> {
         // Others find it under its name before it is closed; the sweep still keeps off.
         lock(file, Lock::Shared)?;
+        if self.existing.is_none() && self.hidden.is_none() {
+            match link(file, place, &place.name) {
+                // Something has come there meanwhile.
+                Err(Errno::EXIST) if self.collision.is_empty() => {}
+                linked => return Ok(linked?),
+            }
+        }
         let newcomer = self.newcomer(file, place).inspect_err(|_| self.discard(place))?;
         if let Some(existing) = newcomer.as_ref().or(self.existing.as_ref())
             && !inherit(existing, file)
@@ -117,13 +128,6 @@ impl Staged {
         let hidden = match &self.hidden {
             Some(hidden) => hidden.clone(),
             None => {
-                if self.existing.is_none() {
-                    match link(file, place, &place.name) {
-                        // Something has come there meanwhile.
-                        Err(Errno::EXIST) if self.collision.is_empty() => {}
-                        linked => return Ok(linked?),
-                    }
-                }
                 let hidden = names::hidden()?;
                 link(file, place, &hidden)?;
                 hidden
@@ -137,10 +141,10 @@ impl Staged {
         })
     }
 
-    /// What has taken the place of the file that was there, another upload most likely, held as that was.
+    /// What has come to the name since the upload began, another upload most likely, held as what was there would be.
     fn newcomer(&self, file: &File, place: &Place) -> FsResult<Option<File>> {
-        let Some(existing) = &self.existing else { return Ok(None) };
-        if is_at(existing, place)? {
+        let replaces = self.collision.is_empty();
+        if !replaces || self.existing.as_ref().is_some_and(|existing| is_at(existing, place)) {
             return Ok(None);
         }
         let newcomer = match open_in(place, OFlags::WRONLY) {
@@ -225,7 +229,7 @@ fn inherit(existing: &File, file: &File) -> bool {
 /// Makes the content of `existing` that of `file`; `false` when it has lost its name meanwhile.
 fn overwrite(existing: &File, file: &File, place: &Place) -> FsResult<bool> {
     lock(existing, Lock::Alone)?;
-    if !is_at(existing, place)? {
+    if !is_at(existing, place) {
         return Ok(false);
     }
     copy(file, existing)?;
@@ -279,7 +283,7 @@ mod tests {
         // All stay open until the last has its name.
         for (file, staged) in &[begin(), begin(), begin()] {
             staged.publish(file, &place).unwrap();
-            assert!(is_at(file, &place).unwrap());
+            assert!(is_at(file, &place));
         }
         begin();
     }

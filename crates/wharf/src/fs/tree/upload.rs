@@ -206,14 +206,14 @@ pub(super) fn position(mut file: &File, mode: WriteMode, size: u64) -> FsResult<
 
 /// Removes a name if it still is that of `file`.
 fn remove_if_same(place: &Place, file: &File) -> FsResult<()> {
-    if is_at(file, place)? { Ok(unlinkat(&*place.directory, &place.name, AtFlags::empty())?) } else { Ok(()) }
+    if is_at(file, place) { Ok(unlinkat(&*place.directory, &place.name, AtFlags::empty())?) } else { Ok(()) }
 }
 
 /// Whether `place` still names `file`.
-pub(super) fn is_at(file: &File, place: &Place) -> FsResult<bool> {
-    let ours = metadata_of_handle(file)?;
+pub(super) fn is_at(file: &File, place: &Place) -> bool {
     let named = metadata_at(place, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO);
-    Ok(named.is_ok_and(|named| (ours.device, ours.inode) == (named.device, named.inode)))
+    matches!((metadata_of_handle(file), named), (Ok(ours), Ok(named))
+        if (ours.device, ours.inode) == (named.device, named.inode))
 }
 
 fn sync_directory(place: &Place) -> FsResult<()> {

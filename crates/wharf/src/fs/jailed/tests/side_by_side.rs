@@ -50,6 +50,28 @@ async fn staged_uploads_take_the_place_of_what_is_there_in_the_end() {
     assert_eq!(load(&jail, "dir/file").await.unwrap(), b"second more");
 }
 
+#[tokio::test]
+async fn uploads_of_a_new_name_find_out_who_was_first() {
+    let world = World::new();
+    let jail = world.staged();
+    let file = path("dir/new");
+    let write = |mode| jail.write(&file, mode);
+    let [first, second, third] = [
+        write(WriteMode::Replace).await.unwrap(),
+        write(WriteMode::Append).await.unwrap(),
+        write(WriteMode::Replace).await.unwrap(),
+    ];
+    send(first, b"first".to_vec(), Ending::Complete).await.unwrap();
+    jail.set_mode(&file, 0o600).await.unwrap();
+    send(second, b"second".to_vec(), Ending::Complete).await.unwrap();
+    assert_eq!(jail.metadata(&file).await.unwrap().mode, 0o600);
+    let addition = write(WriteMode::Append).await.unwrap();
+    assert_eq!(kind(send(third, b"third".to_vec(), Ending::Complete).await), FsErrorKind::Busy);
+    send(addition, b" more".to_vec(), Ending::Complete).await.unwrap();
+    assert_eq!(load(&jail, "dir/new").await.unwrap(), b"second more");
+    assert_eq!(fs::read_dir(world.home().join("dir")).unwrap().count(), 3, "nothing is left behind");
+}
+
 /// Whoever may replace a file may not always make another belong to its owner: it is written into, if it is still there.
 #[tokio::test]
 async fn what_was_replaced_meanwhile_is_not_written_into() {
