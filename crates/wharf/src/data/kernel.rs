@@ -7,7 +7,7 @@
 use std::io;
 use std::net::TcpStream as StdStream;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -15,13 +15,16 @@ use rustix::net::SendFlags;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use wharf_proto::Cause;
 
 use super::buffer::Buffer;
+use super::hop::{Received, Turn};
 use super::lazy::Lazy;
-use super::progress::Progress;
+use super::progress::{Progress, Watch};
 use super::reader::Reader;
-use super::stream::PlainStream;
-use super::upload::{HOP, OpenFile};
+use super::send::failed;
+use super::stream::{DataStream, PeerEnd, PlainStream};
+use super::upload::{LocalUpload, OpenFile};
 use crate::fs::FsResult;
 
 /// What one call moves at most, in bytes. Pipes may not be larger without privileges.
@@ -77,21 +80,35 @@ pub(super) fn send_more(stream: &PlainStream, bytes: &[u8]) -> io::Result<usize>
     }
 }
 
-/// Why a hop that received came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Received {
-    /// This many bytes came in, and more may be there: it is for others to have a turn.
-    Enough(usize),
-    /// This many bytes came in, and no more have arrived yet.
-    Lull(usize),
-    /// The peer sent FIN.
-    Fin,
-    /// The peer reset the connection.
-    Reset,
+/// Receives over a connection in clear, until the peer ends it.
+///
+/// # Errors
+/// Why it was given up before.
+pub(super) async fn receive(
+    stream: &mut DataStream,
+    local: &mut LocalUpload,
+    watch: &mut Watch,
+) -> Result<PeerEnd, Cause> {
+    let mut mover = Mover::new();
+    loop {
+        // A hop takes what comes meanwhile, which is not for the worker to wake up for.
+        let socket = stream.plain().ok_or(Cause::Peer)?.unwatched().map_err(|_| Cause::Peer)?;
+        let (progress, most) = (Arc::clone(&watch.progress), watch.piece(usize::MAX));
+        let hop = local.work(move |open| {
+            let received = mover.receive(&socket, open, most, &progress)?;
+            Ok((received, socket, mover))
+        });
+        let (received, socket);
+        (received, socket, mover) = hop.await.map_err(failed)?;
+        *stream = socket.into();
+        if let Some(end) = received.until_next(stream, watch).await? {
+            return Ok(end);
+        }
+    }
 }
 
 /// How the bytes of one upload get from the socket into the file.
-pub(super) enum Mover {
+enum Mover {
     /// The kernel moves them through this pipe, which holds so many bytes.
     Pipe { out: OwnedFd, into: OwnedFd, size: usize },
     /// They are read and written: for files that `splice` refuses (opened for appending), and where pipes have run out.
@@ -100,7 +117,7 @@ pub(super) enum Mover {
 
 impl Mover {
     /// A pipe where there is one to be had.
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         match pipe_with(PipeFlags::CLOEXEC) {
             Ok((out, into)) => {
                 let size = fcntl_setpipe_size(&into, PIECE).unwrap_or(4096);
@@ -114,28 +131,29 @@ impl Mover {
     ///
     /// # Errors
     /// What the file says.
-    pub(super) fn receive(
+    fn receive(
         &mut self,
         socket: &StdStream,
         open: &mut OpenFile,
         most: usize,
         progress: &Progress,
     ) -> FsResult<Received> {
-        let until = Instant::now() + HOP;
-        let mut moved = 0;
-        while moved < most && Instant::now() < until && progress.stop_cause().is_none() {
-            let count = match self.take(socket, most - moved) {
-                Ok(0) => return Ok(Received::Fin),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Lull(moved)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Ok(Received::Reset),
-            };
-            progress.add(count);
-            self.put(open, count)?;
-            moved += count;
+        let mut turn = Turn::new(most, progress);
+        while !turn.is_over() {
+            match self.take(socket, turn.left()) {
+                Ok(0) => return Ok(Received::End(Ok(0))),
+                Ok(count) => {
+                    turn.add(count);
+                    self.put(open, count)?;
+                }
+                Err(error) => {
+                    if let Some(received) = turn.failed(error) {
+                        return Ok(received);
+                    }
+                }
+            }
         }
-        Ok(Received::Enough(moved))
+        Ok(Received::Enough(turn.moved))
     }
 
     /// Takes bytes off the socket, with a little patience.

@@ -38,6 +38,7 @@ impl<Socket, Watched> Lazy<Socket, Watched> {
     ///
     /// # Errors
     /// What `deregister` says, and that there is no socket.
+    #[cfg(any(target_os = "linux", feature = "tls"))]
     pub(crate) fn take(
         &mut self,
         deregister: impl FnOnce(Watched) -> io::Result<Socket>,

@@ -10,8 +10,8 @@ use wharf_proto::{Cause, Ending, FromWire};
 use super::buffer::Buffer;
 use super::progress::{Watch, at_once};
 use super::send::failed;
-use super::stream::{DataStream, PeerEnd, PlainStream};
-use super::upload::{LocalUpload, Upload};
+use super::stream::{DataStream, PeerEnd};
+use super::upload::Upload;
 use super::{Proof, Route};
 use crate::fs::{FsErrorKind, Sink};
 
@@ -97,6 +97,8 @@ impl Receiver {
         stream: &mut DataStream,
         watch: &mut Watch,
     ) -> Result<PeerEnd, Cause> {
+        #[cfg(not(any(target_os = "linux", feature = "tls")))]
+        let _ = route;
         loop {
             let most = watch.piece(usize::MAX);
             // A slow client's bytes do not wait for the buffer to fill before others can see them.
@@ -118,11 +120,9 @@ impl Receiver {
             }
             if self.arrived.is_full() {
                 self.pass_on().await?;
-                if let (Route::Kernel, Upload::Local(local), DataStream::Plain(plain)) =
-                    (route, &mut self.upload, &mut *stream)
-                    && let Some(end) = by_kernel(plain, local, watch).await?
-                {
-                    return Ok(end);
+                #[cfg(target_os = "linux")]
+                if let (Route::Kernel, Upload::Local(local)) = (route, &mut self.upload) {
+                    return super::kernel::receive(stream, local, watch).await;
                 }
                 #[cfg(feature = "tls")]
                 if let (Route::Tls, Upload::Local(local)) = (route, &mut self.upload) {
@@ -189,48 +189,4 @@ impl Receiver {
         }
         text.into()
     }
-}
-
-/// Has the kernel receive until the peer ends it; `None` where the kernel cannot.
-#[cfg(target_os = "linux")]
-async fn by_kernel(
-    stream: &mut PlainStream,
-    local: &mut LocalUpload,
-    watch: &mut Watch,
-) -> Result<Option<PeerEnd>, Cause> {
-    use super::kernel::{Mover, Received};
-    use super::lazy::Lazy;
-
-    let mut mover = Mover::new();
-    loop {
-        // A hop takes what comes meanwhile, which is not for the worker to wake up for.
-        let (socket, progress) = (stream.unwatched().map_err(|_| Cause::Peer)?, Arc::clone(&watch.progress));
-        let most = watch.piece(usize::MAX);
-        let hop = local.work(move |open| {
-            let received = mover.receive(&socket, open, most, &progress)?;
-            Ok((received, socket, mover))
-        });
-        let (received, socket);
-        (received, socket, mover) = hop.await.map_err(failed)?;
-        *stream = Lazy::Unwatched(socket);
-        match received {
-            Received::Enough(count) => watch.paced(count).await?,
-            Received::Lull(count) => {
-                watch.paced(count).await?;
-                let socket = stream.socket().map_err(|_| Cause::Peer)?;
-                watch.wait(socket.readable()).await?.map_err(|_| Cause::Peer)?;
-            }
-            Received::Fin => return Ok(Some(PeerEnd::Fin)),
-            Received::Reset => return Ok(Some(PeerEnd::Reset)),
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn by_kernel(
-    _: &mut PlainStream,
-    _: &mut LocalUpload,
-    _: &mut Watch,
-) -> Result<Option<PeerEnd>, Cause> {
-    Ok(None)
 }

@@ -68,6 +68,7 @@ impl PlainStream {
     ///
     /// # Errors
     /// What the operating system says; that there is no socket.
+    #[cfg(any(target_os = "linux", feature = "tls"))]
     pub(super) fn unwatched(&mut self) -> io::Result<StdStream> {
         self.take(|socket| socket.into_std())
     }
@@ -125,6 +126,16 @@ impl DataStream {
     }
 
     /// The connection in clear that this is; `None` if it is under TLS.
+    #[cfg(any(test, target_os = "linux"))]
+    pub(super) fn plain(&mut self) -> Option<&mut PlainStream> {
+        match self {
+            Self::Plain(stream) => Some(stream),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => None,
+        }
+    }
+
+    /// The same, to be kept.
     #[cfg(feature = "tls")]
     pub(crate) fn into_plain(self) -> Option<PlainStream> {
         match self {

@@ -403,8 +403,7 @@ async fn a_lost_control_connection_ends_an_upload_with_what_has_arrived() {
         let Fixture { mut job, mut client, progress } = Fixture::new(opened).await;
         if !watched {
             // As a hop leaves it.
-            let DataStream::Plain(stream) = &mut job.stream else { unreachable!() };
-            job.stream = stream.unwatched().unwrap().into();
+            job.stream = job.stream.plain().unwrap().unwatched().unwrap().into();
         }
         client.write_all(b"abc").await.unwrap();
         if closes {

@@ -4,30 +4,20 @@
 use std::io;
 use std::net::TcpStream as StdStream;
 use std::sync::Arc;
-use std::time::Instant;
 
 use wharf_proto::Cause;
 
+use super::hop::{Received, Turn};
 use super::lazy::Lazy;
 use super::progress::{Progress, Watch};
 use super::send::failed;
 use super::stream::{DataStream, PeerEnd};
-use super::upload::{HOP, LocalUpload, OpenFile};
+use super::upload::{LocalUpload, OpenFile};
 use crate::fs::FsResult;
 use crate::tls::Traffic;
 
 /// A peer that sends so much during one hop is fast, and its bytes get a larger buffer: fewer calls take them.
 const FAST: usize = 4 * 1024 * 1024;
-
-/// Why a hop came back.
-enum Received {
-    /// This many bytes came in, and more may be there: it is for others to have a turn.
-    Enough(usize),
-    /// This many bytes came in, and no more have arrived yet.
-    Lull(usize),
-    /// The peer's last word, as reading tells it.
-    End(io::Result<usize>),
-}
 
 /// Receives over a connection under TLS, until the peer ends it.
 ///
@@ -52,14 +42,8 @@ pub(super) async fn receive(
         let (received, mut tls) = hop.await.map_err(failed)?;
         tls.send_now().await;
         *stream = DataStream::Tls(tls);
-        match received {
-            Received::Enough(count) => watch.paced(count).await?,
-            Received::Lull(count) => {
-                watch.paced(count).await?;
-                let socket = stream.socket().map_err(|_| Cause::Peer)?;
-                watch.wait(socket.readable()).await?.map_err(|_| Cause::Peer)?;
-            }
-            Received::End(end) => return Ok(stream.peer_end(&end)),
+        if let Some(end) = received.until_next(stream, watch).await? {
+            return Ok(end);
         }
     }
 }
@@ -75,34 +59,34 @@ fn take_all(
     most: usize,
     progress: &Progress,
 ) -> FsResult<Received> {
-    let until = Instant::now() + HOP;
-    let mut moved = 0;
+    let mut turn = Turn::new(most, progress);
     loop {
         let plain = traffic.plain();
         let count = plain.len();
         if count > 0 {
-            progress.add(count);
+            turn.add(count);
             open.write(plain)?;
             traffic.taken(count);
-            moved += count;
         }
         if let Some(end) = traffic.end() {
             return Ok(Received::End(end.map(|()| 0)));
         }
-        if moved >= most || Instant::now() >= until || progress.stop_cause().is_some() {
-            return Ok(Received::Enough(moved));
+        if turn.is_over() {
+            return Ok(Received::Enough(turn.moved));
         }
-        if moved >= FAST {
+        if turn.moved >= FAST {
             traffic.widen();
         }
         let room = traffic.room();
-        let size = room.len().min(most - moved);
+        let size = room.len().min(turn.left());
         match take(socket, room.split_at_mut(size).0) {
             Ok(0) => return Ok(Received::End(Err(io::ErrorKind::UnexpectedEof.into()))),
             Ok(count) => traffic.added(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Received::Lull(moved)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Ok(Received::End(Err(error))),
+            Err(error) => {
+                if let Some(received) = turn.failed(error) {
+                    return Ok(received);
+                }
+            }
         }
     }
 }

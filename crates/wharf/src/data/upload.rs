@@ -3,8 +3,6 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::sync::Arc;
-#[cfg(any(target_os = "linux", feature = "tls"))]
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -15,10 +13,6 @@ use wharf_proto::Ending;
 use super::buffer::Buffer;
 use super::progress::Progress;
 use crate::fs::{DynByteSink, FinishFile, FsErrorKind, FsResult, Sink, SinkKind};
-
-/// How long a hop to the blocking pool takes bytes that keep coming: others wait for threads, too.
-#[cfg(any(target_os = "linux", feature = "tls"))]
-pub(super) const HOP: Duration = Duration::from_millis(50);
 
 /// A [`Sink`] that bytes are going to.
 ///
