@@ -30,7 +30,7 @@ use super::super::{FsErrorKind, FsResult, WriteMode};
 use super::linux::{metadata_of_handle, regular};
 use super::names;
 use super::resolve::Place;
-use super::upload::{Lock, is_at, lock, open_in, position};
+use super::upload::{Lock, begins_within, is_at, lock, open_in, position};
 
 /// Whether a file without a name can be given one: by way of `/proc`, since the direct call takes a capability.
 static UNNAMED_FILES: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/fd").is_dir());
@@ -87,6 +87,7 @@ impl Staged {
             return Err(FsErrorKind::Busy.into());
         }
         let size = metadata_of_handle(existing)?.size;
+        begins_within(mode, size)?;
         copy(existing, file)?;
         position(file, mode, size)
     }

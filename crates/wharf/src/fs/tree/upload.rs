@@ -189,12 +189,18 @@ pub(super) fn lock(file: &File, how: Lock) -> FsResult<()> {
     }
 }
 
+/// Refuses to begin behind the end of a file of `size` bytes.
+pub(super) fn begins_within(mode: WriteMode, size: u64) -> FsResult<()> {
+    match mode {
+        WriteMode::At(offset) if offset > size => Err(FsErrorKind::OffsetBeyondEnd(size).into()),
+        _ => Ok(()),
+    }
+}
+
 /// Goes to where `mode` begins in a file of `size` bytes.
 pub(super) fn position(mut file: &File, mode: WriteMode, size: u64) -> FsResult<()> {
+    begins_within(mode, size)?;
     match mode {
-        WriteMode::At(offset) if offset > size => {
-            return Err(FsErrorKind::OffsetBeyondEnd(size).into());
-        }
         WriteMode::Replace if size > 0 => file.set_len(0)?,
         WriteMode::Replace => {}
         WriteMode::At(offset) => _ = file.seek(SeekFrom::Start(offset))?,
