@@ -8,23 +8,21 @@ on an address of its own.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import resource
-import subprocess
 import tempfile
 
-LOADGEN = os.path.join(
-    os.environ.get("WHARF_BENCH_CACHE", os.path.expanduser("~/.cache/wharf-bench")), "loadgen-target/release/loadgen")
+import compare
+import growth
+import servers
+
 PORT = 20991
 # What a process opens besides its sessions.
 SPARE = 300
-
-
-def memory(pid):
-    """The proportional set size in bytes."""
-    with open(f"/proc/{pid}/smaps_rollup") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("Pss:")) * 1024
+# Seconds that the log-ins of one process may take.
+PATIENCE = 300
 
 
 def kernel_memory():
@@ -33,57 +31,29 @@ def kernel_memory():
         return next(int(line.split()[1]) for line in file if line.startswith("Slab:")) * 1024
 
 
-class Server:
+class Member(growth.Server):
+    """One server of many."""
+
     def __init__(self, binary, directory, number):
+        own = os.path.join(directory, str(number))
+        os.mkdir(own)
         self.address = f"127.0.9.{number + 1}"
-        home = os.path.join(directory, f"home{number}")
-        os.mkdir(home)
-        config = os.path.join(directory, f"wharf{number}.toml")
-        with open(config, "w") as file:
-            file.write(f"""listen = "{self.address}:{PORT}"
-limits.max_connections = 0
-limits.max_connections_per_ip = 0
-limits.idle_timeout = "3600s"
-log.file = "{directory}/log{number}"
-[[users]]
-name = "user"
-password = "12345"
-home = "{home}"
-permissions = "elr"
-""")
-        self.process = subprocess.Popen([binary, "--config", config], stdout=subprocess.PIPE)
-        if b"Serving" not in self.process.stdout.readline():
-            raise SystemExit("wharf does not start")
-        self.before = memory(self.process.pid)
+        super().__init__(binary, own, (self.address, PORT))
+        self.before = self.memory()
 
     def grown(self):
-        return memory(self.process.pid) - self.before
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+        return self.memory() - self.before
 
 
-class Crowd:
-    """The clients of one server."""
+def clients(env, member, sessions):
+    """The clients of one server, which log in when told to."""
+    return compare.Loadgen(env, ["idle", "--addr", f"{member.address}:{PORT}", "--user", "user", "--pass", "12345",
+                                 "--count", sessions, "--conns", 16, "--time", PATIENCE], timeout=2 * PATIENCE)
 
-    def __init__(self, server, sessions):
-        command = [LOADGEN, "idle", "--addr", f"{server.address}:{PORT}", "--user", "user", "--pass", "12345",
-                   "--count", str(sessions), "--conns", "16", "--time", "300"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self.process.stdout.readline().strip() != "READY":
-            raise SystemExit("no session")
 
-    def go(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def report(self):
-        return json.loads(self.process.stdout.readline())
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
+def next_report(crowd):
+    crowd.go()
+    return json.loads(crowd.line())
 
 
 def main():
@@ -96,34 +66,31 @@ def main():
     count = -(-arguments.sessions // (hard - SPARE))
     each = -(-arguments.sessions // count)
     slabs = kernel_memory()
-    running = []
-    with tempfile.TemporaryDirectory() as directory:
-        try:
-            for number in range(count):
-                running.append(Server(arguments.binary, directory, number))
-            servers = list(running)
-            crowds = []
-            for server in servers:
-                crowds.append(Crowd(server, each))
-                running.append(crowds[-1])
-            reached = 0
-            # One after another: how fast they come is what other workloads measure.
-            for crowd in crowds:
-                crowd.go()
-                report = crowd.report()
-                reached += report["sessions"]
-                if report["stopped"]:
-                    print(report["stopped"])
-            grown = sum(server.grown() for server in servers)
-            kernel = kernel_memory() - slabs
-            crowds[-1].go()
-            noop = crowds[-1].report()
-            print(f"{reached} sessions in {count} processes, {grown / reached / 1024:.2f} KiB PSS per session, "
-                  f"{kernel / reached / 1024:.1f} KiB of kernel memory for both ends of one; "
-                  f"NOOP p50 {noop['p50_us']:.0f} us, p99 {noop['p99_us']:.0f} us")
-        finally:
-            for each_one in reversed(running):
-                each_one.stop()
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        env = servers.Env(servers.default_cache(), directory, None, None)
+        members, crowds = [], []
+        for number in range(count):
+            members.append(Member(arguments.binary, directory, number))
+            stack.callback(members[-1].stop)
+        for member in members:
+            crowds.append(clients(env, member, each))
+            stack.callback(crowds[-1].kill)
+            if (first := crowds[-1].line()) != "READY":
+                raise SystemExit(first)
+        reached = 0
+        # One after another: how fast they come is what other workloads measure.
+        for crowd in crowds:
+            report = next_report(crowd)
+            reached += report["sessions"]
+            if report["stopped"]:
+                print(report["stopped"])
+        grown = sum(member.grown() for member in members)
+        kernel = kernel_memory() - slabs
+        noop = next_report(crowds[-1])
+        print(f"{reached} sessions in {count} processes, {grown / reached / 1024:.2f} KiB PSS per session, "
+              f"{kernel / reached / 1024:.1f} KiB of kernel memory for both ends of one; "
+              f"NOOP p50 {noop['p50_us']:.0f} us, p99 {noop['p99_us']:.0f} us")
 
 
 if __name__ == "__main__":

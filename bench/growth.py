@@ -20,12 +20,12 @@ LOGIN = b"USER user\r\nPASS 12345\r\n"
 
 
 class Server:
-    def __init__(self, binary, directory):
+    def __init__(self, binary, directory, address=ADDRESS):
         home = os.path.join(directory, "home")
         os.mkdir(home)
         config = os.path.join(directory, "wharf.toml")
         with open(config, "w") as file:
-            file.write(f"""listen = "{ADDRESS[0]}:{ADDRESS[1]}"
+            file.write(f"""listen = "{address[0]}:{address[1]}"
 limits.max_connections = 0
 limits.idle_timeout = "3600s"
 log.file = "{directory}/log"
