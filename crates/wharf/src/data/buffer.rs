@@ -76,6 +76,13 @@ impl Buffer {
         self.advance(count);
     }
 
+    /// Goes on in `larger`, which is empty.
+    #[cfg(feature = "tls")]
+    pub(crate) fn move_to(&mut self, mut larger: Self) {
+        larger.append(self.as_ref());
+        *self = larger;
+    }
+
     /// Drops the first `count` bytes; the others move to the front.
     #[cfg(feature = "tls")]
     pub(crate) fn drop_front(&mut self, count: usize) {

@@ -148,7 +148,7 @@ impl Traffic {
                 Use::Control => Buffer::of(wanted.max(COMMANDS)),
                 Use::Data => Buffer::take(),
             };
-            self.enlarge(larger);
+            self.incoming.move_to(larger);
         }
         self.incoming.spare(usize::MAX)
     }
@@ -162,14 +162,8 @@ impl Traffic {
     /// Takes in more at once from now on.
     pub(crate) fn widen(&mut self) {
         if self.incoming.capacity() < WIDE {
-            self.enlarge(Buffer::of(WIDE));
+            self.incoming.move_to(Buffer::of(WIDE));
         }
-    }
-
-    /// Takes another, larger buffer for what comes in.
-    fn enlarge(&mut self, mut larger: Buffer) {
-        larger.append(self.incoming.as_ref());
-        self.incoming = larger;
     }
 
     /// Says how many bytes are new, and opens all records that are whole now, up to the peer's last.
@@ -387,9 +381,7 @@ impl Traffic {
         }
         let length = self.sealing.sealed_length(message.len());
         if self.outgoing.capacity() - self.outgoing.len() < length {
-            let mut larger = Buffer::of(self.outgoing.len() + length);
-            larger.append(self.outgoing.as_ref());
-            self.outgoing = larger;
+            self.outgoing.move_to(Buffer::of(self.outgoing.len() + length));
         }
         self.sealing.seal(kind, message, self.outgoing.spare(length))?;
         self.outgoing.advance(length);
