@@ -68,6 +68,18 @@ pub(crate) const CASES: &[Case] = &[
         drop(data);
     })
     .with("uploads.incomplete = 'delete'"),
+    Case::new("an upload whose client is killed", |server| {
+        let mut client = Client::login(server);
+        let data = client.begin_upload("file");
+        // In the order in which the system closes what a process had open.
+        drop((client, data));
+        eventually("the upload is in the log", || {
+            server.log().contains(&format!("file completed=0 bytes={PARTIAL} "))
+        });
+        assert!(server.log().contains("cause=ControlLost"), "{}", server.log());
+        assert!(!server.home().join("file").exists());
+    })
+    .with("uploads.incomplete = 'delete'"),
     Case::new("STOU is told its name first", |server| {
         let mut client = Client::login(server);
         let reply = client.ask("STOU", "150 FILE: *").text();

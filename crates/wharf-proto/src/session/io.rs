@@ -293,6 +293,18 @@ pub struct TransferEnd {
     pub bytes: u64,
 }
 
+impl TransferEnd {
+    /// Whether it is answered 226. What nothing proves is believed, unless the control connection is gone: then
+    /// nobody hears the 226, and a client that was killed looks like that.
+    pub fn is_told_complete(&self) -> bool {
+        match self.ending {
+            Ending::Complete => true,
+            Ending::Unproven => self.cause != Some(Cause::ControlLost),
+            Ending::Aborted => false,
+        }
+    }
+}
+
 /// Why there is no data connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataFailure {

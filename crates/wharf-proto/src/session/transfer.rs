@@ -5,7 +5,7 @@ use crate::reply::Reply;
 use crate::text;
 
 use super::data::{Data, Transfer};
-use super::{Cause, Direction, Ending, Output, Session, TransferEnd, Wait, rules};
+use super::{Cause, Direction, Output, Session, TransferEnd, Wait, rules};
 
 impl Session {
     /// Why there may be no transfer now.
@@ -85,21 +85,20 @@ impl Session {
 
 /// The 226, or why there is none.
 fn final_reply(end: &TransferEnd, direction: Direction) -> Reply {
-    match (end.ending, end.cause) {
-        (Ending::Complete | Ending::Unproven, _) => match direction {
+    if end.is_told_complete() {
+        return match direction {
             Direction::List => text::LISTING_COMPLETE,
             Direction::Send | Direction::Receive => text::TRANSFER_COMPLETE,
-        },
-        (Ending::Aborted, Some(cause)) => match cause {
-            Cause::Abort => text::TRANSFER_ABORTED,
-            Cause::File(kind) => text::transfer_failed(kind),
-            Cause::TlsHandshake => text::TLS_HANDSHAKE_FAILED,
-            Cause::TlsNotResumed => text::TLS_NOT_RESUMED,
-            Cause::NoCloseNotify => text::NO_CLOSE_NOTIFY,
-            Cause::Shutdown => text::TRANSFER_CUT_BY_SHUTDOWN,
-            Cause::Timeout => text::TRANSFER_TIMED_OUT,
-            Cause::Peer | Cause::ControlLost => text::connection_closed(end.bytes),
-        },
-        (Ending::Aborted, None) => text::connection_closed(end.bytes),
+        };
+    }
+    match end.cause {
+        Some(Cause::Abort) => text::TRANSFER_ABORTED,
+        Some(Cause::File(kind)) => text::transfer_failed(kind),
+        Some(Cause::TlsHandshake) => text::TLS_HANDSHAKE_FAILED,
+        Some(Cause::TlsNotResumed) => text::TLS_NOT_RESUMED,
+        Some(Cause::NoCloseNotify) => text::NO_CLOSE_NOTIFY,
+        Some(Cause::Shutdown) => text::TRANSFER_CUT_BY_SHUTDOWN,
+        Some(Cause::Timeout) => text::TRANSFER_TIMED_OUT,
+        Some(Cause::Peer | Cause::ControlLost) | None => text::connection_closed(end.bytes),
     }
 }

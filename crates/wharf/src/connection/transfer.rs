@@ -271,7 +271,7 @@ impl Connection {
             transfer_type: plan.transfer_type,
             ending: end.ending,
             cause: end.cause,
-            completed: end.ending != Ending::Aborted,
+            completed: end.is_told_complete(),
             bytes: end.bytes,
             elapsed: running.file.end(),
             protected: plan.protected,

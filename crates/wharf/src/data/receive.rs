@@ -37,13 +37,15 @@ pub(super) async fn receive(
         // Our `close_notify`; a client that is gone need not hear it.
         let _ = watch.wait(stream.shutdown()).await;
     }
-    let finished = receiver.finish(ending).await;
+    // Nobody will hear that the upload of a lost session is stored, so its file is treated as that of a cut one.
+    let fate = if cause == Some(Cause::ControlLost) { Ending::Aborted } else { ending };
+    let finished = receiver.finish(fate).await;
     if finished.is_err() || matches!(cause, Some(Cause::File(_))) {
         watch.progress.count_what_is_stored();
     }
     match finished {
         Ok(()) => (ending, cause),
-        Err(_) if ending == Ending::Aborted => (ending, cause),
+        Err(_) if fate == Ending::Aborted => (ending, cause),
         // What publishes proven uploads only has not published this one, and the client is to hear why.
         Err(Cause::File(FsErrorKind::NotPublished)) if cause == Some(Cause::NoCloseNotify) => {
             (Ending::Aborted, cause)

@@ -388,7 +388,11 @@ async fn a_client_that_is_gone_altogether_proves_nothing() {
     let end = fixture.upload(b"abc").await;
     assert_eq!((end.ending, end.cause), (Ending::Unproven, Some(Cause::ControlLost)));
     assert_eq!(content(file), b"abc");
-    assert_eq!(endings.into_iter().collect::<Vec<_>>(), [Ending::Unproven]);
+    assert_eq!(
+        endings.into_iter().collect::<Vec<_>>(),
+        [Ending::Aborted],
+        "the file is that of a cut upload"
+    );
 }
 
 #[tokio::test]
