@@ -62,11 +62,12 @@ enum Act {
     Tls(fn(&mut secured::Client)),
 }
 
-const COSTS: [Cost; 7] = [
+const COSTS: [Cost; 8] = [
     Cost { name: "one login", limit: 26, needs: &[], act: Act::Clear(|_| {}) },
     Cost { name: "RETR of 64 MiB", limit: 600, needs: &["sendfile"], act: Act::Clear(download_large) },
     Cost { name: "STOR of 64 MiB", limit: 3_000, needs: &[], act: Act::Clear(upload_large) },
     Cost { name: "RETR of 1 KiB", limit: 48, needs: &[], act: Act::Clear(download_small) },
+    Cost { name: "STOR of 1 KiB", limit: 50, needs: &[], act: Act::Clear(upload_small) },
     Cost { name: "MLSD of 20 entries", limit: 85, needs: &["statx"], act: Act::Clear(list) },
     Cost { name: "RETR of 64 MiB under TLS", limit: 4_000, needs: &[], act: Act::Tls(download_secured) },
     // One call for each 4 KiB would be 16,000.
@@ -91,6 +92,10 @@ fn upload_large(client: &mut Client) {
 
 fn download_small(client: &mut Client) {
     assert_eq!(client.download("RETR small").len(), 1 << 10);
+}
+
+fn upload_small(client: &mut Client) {
+    client.upload("STOR uploaded", &[b'x'; 1 << 10]);
 }
 
 fn download_secured(client: &mut secured::Client) {

@@ -33,6 +33,9 @@ const PIECE: usize = 1024 * 1024;
 /// How long a hop waits for the peer to go on before it gives the thread back.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 500_000 };
 
+/// How many bytes end that wait early, or fewer if the peer has room for no more. Waking up for each segment is dear.
+const BURST: u32 = 128 * 1024;
+
 /// What one attempt to send did.
 pub(super) enum Sent {
     /// This many bytes went; none at the end of the file.
@@ -139,6 +142,7 @@ impl Mover {
         progress: &Progress,
     ) -> FsResult<Received> {
         let mut turn = Turn::new(most, progress);
+        wake_for(socket, BURST);
         while !turn.is_over() {
             match self.take(socket, turn.left()) {
                 Ok(0) => return Ok(Received::End(Ok(0))),
@@ -148,6 +152,8 @@ impl Mover {
                 }
                 Err(error) => {
                     if let Some(received) = turn.failed(error) {
+                        // Whoever waits for the next hop waits for the next byte.
+                        wake_for(socket, 1);
                         return Ok(received);
                     }
                 }
@@ -197,6 +203,11 @@ impl Mover {
         }
         Ok(())
     }
+}
+
+/// Has `poll` tell of so many bytes and not of fewer. Where that cannot be, it tells of all.
+fn wake_for(socket: &StdStream, bytes: u32) {
+    let _ = wharf_sys::set_receive_low_water(socket, bytes);
 }
 
 /// Has `take` read from the socket; where nothing has arrived it gets a second chance after a little wait.

@@ -128,6 +128,11 @@ impl Watch {
         }
     }
 
+    /// Whether it takes longer than `time` without a byte to end the transfer.
+    pub(super) fn outlasts(&self, time: Duration) -> bool {
+        self.timeout.is_zero() || self.timeout > time
+    }
+
     /// How many bytes to move at once, where there is room for `most`.
     pub(super) fn piece(&self, most: usize) -> usize {
         self.pace.as_ref().map_or(most, |pace| pace.piece.min(most))

@@ -18,6 +18,9 @@ use crate::fs::{FsErrorKind, Sink};
 /// How long nothing must come before what has come is written.
 const LULL: Duration = Duration::from_millis(100);
 
+/// An upload wakes the worker for so many bytes, or for its end: that of a small file comes right behind it.
+const MANY: u32 = 64 * 1024;
+
 /// Receives all that the client sends, into `sink`, which is finished when this returns.
 pub(super) async fn receive(
     route: Route,
@@ -30,6 +33,7 @@ pub(super) async fn receive(
         upload: Upload::new(sink, Arc::clone(&watch.progress)),
         arrived: Buffer::take(),
         line_ends: (route == Route::Ascii).then(FromWire::default),
+        sleeps: watch.outlasts(LULL) && stream.wake_for(MANY),
     };
     let came = receiver.receive_all(route, stream, watch).await;
     let (ending, cause) = judge(came, watch.progress.stop_cause(), proof);
@@ -74,6 +78,8 @@ struct Receiver {
     upload: Upload,
     arrived: Buffer,
     line_ends: Option<FromWire>,
+    /// Whether a few bytes do not wake us.
+    sleeps: bool,
 }
 
 impl Receiver {
@@ -108,8 +114,12 @@ impl Receiver {
             let read = tokio::select! {
                 biased;
                 read = watch.wait(stream.read(self.arrived.spare(most))) => read?,
-                () = sleep(LULL), if holding => {
-                    self.pass_on().await?;
+                () = sleep(LULL), if holding || self.sleeps => {
+                    // A slow client's bytes wake us one by one from now on.
+                    self.sleeps = self.sleeps && !stream.wake_for(1);
+                    if holding {
+                        self.pass_on().await?;
+                    }
                     continue;
                 }
             };
@@ -140,6 +150,7 @@ impl Receiver {
         stream: &mut DataStream,
         watch: &Watch,
     ) -> Result<PeerEnd, Cause> {
+        stream.wake_for(1);
         let mut asked = false;
         loop {
             if self.arrived.is_full() {

@@ -125,6 +125,17 @@ impl DataStream {
         }
     }
 
+    /// Has the socket below wake who waits to read only for `bytes`, for the end, or for as much as the client has room
+    /// to send; false where it wakes for whatever comes, as it does under TLS: there the end is in a record, which may
+    /// be small and need not have a FIN behind it.
+    pub(super) fn wake_for(&self, bytes: u32) -> bool {
+        match self {
+            Self::Plain(stream) => stream.descriptor().is_some_and(|socket| set_low_water(&socket, bytes)),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => false,
+        }
+    }
+
     /// The connection in clear that this is; `None` if it is under TLS.
     #[cfg(any(test, target_os = "linux"))]
     pub(super) fn plain(&mut self) -> Option<&mut PlainStream> {
@@ -260,6 +271,18 @@ impl AsyncWrite for PlainStream {
         let lost = || Err(io::ErrorKind::NotConnected.into());
         Poll::Ready(self.descriptor().map_or_else(lost, |socket| socket.shutdown(Shutdown::Write)))
     }
+}
+
+/// Whether it could be done.
+#[cfg(target_os = "linux")]
+fn set_low_water(socket: &SockRef<'_>, bytes: u32) -> bool {
+    wharf_sys::set_receive_low_water(&**socket, bytes).is_ok()
+}
+
+/// Elsewhere a poll does not heed it.
+#[cfg(not(target_os = "linux"))]
+fn set_low_water(_: &SockRef<'_>, _: u32) -> bool {
+    false
 }
 
 /// What a call came to that did not have to wait.
