@@ -11,6 +11,8 @@
 //! An upload that fits one buffer costs one hop to the pool, which writes and closes the file.
 
 mod buffer;
+#[cfg(target_os = "linux")]
+mod cork;
 #[cfg(any(target_os = "linux", feature = "tls"))]
 mod hop;
 #[cfg(target_os = "linux")]
