@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, Statx, StatxFlags, Timespec, Timestamps, UTIME_OMIT,
-    chmod, makedev, mkdirat, renameat_with, statx, unlinkat, utimensat,
+    chmod, fstat, makedev, mkdirat, renameat_with, statx, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use wharf_sys::Identity;
@@ -247,7 +247,7 @@ pub(super) fn brief(size: u64) -> FsResult<()> {
 
 /// Facts about what is open.
 pub(super) fn metadata_of_handle(handle: impl AsFd) -> FsResult<Metadata> {
-    Ok(from_statx(&statx(handle, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?))
+    Ok(from_stat(&fstat(handle)?))
 }
 
 /// Facts about a name.
