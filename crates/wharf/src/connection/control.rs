@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 #[cfg(feature = "tls")]
@@ -16,7 +17,6 @@ use tokio::time::Instant;
 use wharf_proto::{Input, Session};
 
 use super::Parting;
-use crate::data::ControlAlive;
 #[cfg(feature = "tls")]
 use crate::tls::{TlsSession, TlsStream};
 
@@ -31,13 +31,22 @@ const IAC: u8 = 255;
 
 /// A control connection.
 pub(super) enum Control {
-    /// Shared with the upload that wants to know whether the client is still there.
-    Plain(Arc<TcpStream>),
+    /// In a box, because a session that waits is to be small.
+    Plain(Box<TcpStream>),
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
     /// After a handshake that failed.
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "there are no handshakes"))]
     Gone,
+}
+
+/// What has arrived and is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    Nothing,
+    Bytes,
+    /// The client closed or reset the connection, and nothing comes before that.
+    End,
 }
 
 /// The control connection is of no more use.
@@ -128,21 +137,18 @@ impl Control {
         Poll::Ready(Ok(()))
     }
 
-    /// Asked when an upload in clear ends: whether the client still holds this connection open, as far as has
-    /// arrived here. Under TLS nobody can look without reading, so the answer is yes.
-    pub(super) fn liveness(&self) -> ControlAlive {
-        match self {
-            Self::Plain(stream) => {
-                let stream = Arc::clone(stream);
-                Box::new(move || {
-                    let looked = SockRef::from(&*stream).peek(&mut [MaybeUninit::uninit()]);
-                    matches!(&looked, Ok(1..))
-                        || looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-                })
-            }
+    /// What waits in the socket, whether or not the runtime knows of it.
+    pub(super) fn look(&self) -> Waiting {
+        let stream = match self {
+            Self::Plain(stream) => stream,
             #[cfg(feature = "tls")]
-            Self::Tls(_) => Box::new(|| true),
-            Self::Gone => Box::new(|| false),
+            Self::Tls(stream) => stream.socket(),
+            Self::Gone => return Waiting::End,
+        };
+        match SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]) {
+            Ok(1..) => Waiting::Bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Waiting::Nothing,
+            Ok(_) | Err(_) => Waiting::End,
         }
     }
 
@@ -153,11 +159,10 @@ impl Control {
         tls: &TlsSession,
         patience: Duration,
     ) -> io::Result<Option<Arc<str>>> {
-        let gone = || io::Error::from(io::ErrorKind::NotConnected);
-        let Self::Plain(stream) = std::mem::replace(self, Self::Gone) else { return Err(gone()) };
-        // Nobody shares it: there is no AUTH during a transfer.
-        let stream = Arc::into_inner(stream).ok_or_else(gone)?;
-        let secured = tls.accept_control(stream, patience).await?;
+        let Self::Plain(stream) = std::mem::replace(self, Self::Gone) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let secured = tls.accept_control(*stream, patience).await?;
         *self = Self::Tls(Box::new(secured.stream));
         Ok(secured.certificate)
     }
@@ -176,11 +181,9 @@ impl Control {
     /// left at once.
     pub(super) async fn close(self, parting: Parting) {
         match self {
-            Self::Plain(stream) => {
-                if let Some(mut stream) = Arc::into_inner(stream)
-                    && (parting == Parting::Unexpected || !is_silent(&stream))
-                {
-                    linger(&mut stream).await;
+            Self::Plain(mut stream) => {
+                if parting == Parting::Unexpected || !is_silent(&stream) {
+                    linger(stream.as_mut()).await;
                 }
             }
             #[cfg(feature = "tls")]

@@ -159,7 +159,7 @@ impl Connection {
             session: Session::new(Arc::clone(&shared.rules), peer, implicit_tls, now),
             shared,
             info: Arc::new(SessionInfo::new(id, peer)),
-            control: Control::Plain(Arc::new(stream)),
+            control: Control::Plain(Box::new(stream)),
             #[cfg(feature = "tls")]
             tls: None,
             replies: Vec::new(),
@@ -259,6 +259,11 @@ impl Connection {
         }
         if let Poll::Ready(woken) = self.poll_wire(context) {
             return Poll::Ready(woken);
+        }
+        if self.give_last_word()
+            && let Poll::Ready(end) = transfer::poll_ended(&mut self.transfer, context)
+        {
+            return Poll::Ready(Woken::TransferEnded(end));
         }
         self.poll_timer(context, timer)
     }

@@ -11,9 +11,10 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use wharf_proto::{Cause, DataFailure, Direction, Ending, Input, TransferEnd, TransferPlan, VPath};
 
-use super::Connection;
+use super::control::Waiting;
 #[cfg(feature = "tls")]
 use super::secured::{self, Securing};
+use super::{Connection, State};
 use crate::BoxFuture;
 use crate::data::{
     self, Comer, DataStream, Job, NotConnected, Opened, Pace, PassiveListener, Progress, Proof, Stranger,
@@ -207,7 +208,7 @@ impl Connection {
         };
         let progress = Arc::new(Progress::default());
         let Prepared { begun, verb, path, local_path, opened } = *prepared;
-        let proof = self.proof(plan.direction, broken);
+        let proof = self.proof(broken);
         let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof);
         let info = Arc::clone(&self.info);
         let file = RunningTransfer::new(verb, path, &plan, begun, progress);
@@ -240,17 +241,33 @@ impl Connection {
     }
 
     /// What is asked of an upload before it counts as whole.
-    fn proof(&self, direction: Direction, broken: bool) -> Proof {
+    fn proof(&self, broken: bool) -> Proof {
         #[cfg(feature = "tls")]
         let close_notify =
             self.tls.as_ref().is_some_and(|tls| tls.policy().close_notify == CloseNotify::Require);
         #[cfg(not(feature = "tls"))]
         let close_notify = false;
-        let control_alive = match direction {
-            Direction::Receive => self.control.liveness(),
-            Direction::Send | Direction::List => Box::new(|| true),
+        Proof { broken, close_notify }
+    }
+
+    /// Gives an upload that has come to its end the client's last word, if it wants that and no more is to be heard.
+    /// True if it was given.
+    pub(super) fn give_last_word(&self) -> bool {
+        let Some(progress) = self.transfer.as_ref().map(|running| running.file.progress()) else {
+            return false;
         };
-        Proof { broken, control_alive, close_notify }
+        if !progress.asks() {
+            return false;
+        }
+        // Once the operation is performed, the session listens again.
+        let listens = self.state == State::Open && (self.session.wants_input() || self.operation.is_some());
+        match self.control.look() {
+            // The runtime has yet to learn of it, and wakes us then.
+            Waiting::Bytes if listens => return false,
+            Waiting::Bytes | Waiting::Nothing => progress.answer(true),
+            Waiting::End => progress.answer(false),
+        }
+        true
     }
 
     pub(super) fn abort_transfer(&mut self, cause: Cause) {

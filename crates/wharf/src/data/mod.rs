@@ -65,18 +65,14 @@ pub(crate) struct Job {
     pub(crate) proof: Proof,
 }
 
-/// What proves that an upload is whole, besides that it ended without an error.
+/// What proves that an upload is whole, besides that it ended without an error and the client's last word
+/// ([`Progress::last_word`]).
 pub(crate) struct Proof {
     /// The client reset the data connection before the transfer began, which no read will tell again.
     pub(crate) broken: bool,
-    /// Asked when an upload in clear ends.
-    pub(crate) control_alive: ControlAlive,
     /// Under TLS, an upload that ends without `close_notify` has failed.
     pub(crate) close_notify: bool,
 }
-
-/// Answers whether the client still holds its end of the control connection open, as far as has arrived here.
-pub(crate) type ControlAlive = Box<dyn FnOnce() -> bool + Send>;
 
 /// What an operation opened for a transfer.
 #[derive(Debug)]

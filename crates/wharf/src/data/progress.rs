@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -21,6 +21,10 @@ pub(crate) struct Progress {
     stored: AtomicU64,
     stop: OnceLock<Cause>,
     stopping: Notify,
+    /// An upload has come to its end and asks for the client's last word.
+    asks: AtomicBool,
+    /// Whether the client still holds its end of the control connection open, all that it said being heard.
+    last_word: OnceLock<bool>,
     /// How long it took, once it is over.
     took: OnceLock<Duration>,
 }
@@ -51,6 +55,24 @@ impl Progress {
     /// Why the transfer is to end, if it is.
     pub(super) fn stop_cause(&self) -> Option<Cause> {
         self.stop.get().copied()
+    }
+
+    /// Waits until all is heard that the client said before its upload came to an end, ABOR perhaps, and answers whether
+    /// it still holds its end of the control connection open. Who answers polls the transfer, and need not wake it.
+    pub(super) async fn last_word(&self) -> bool {
+        self.asks.store(true, Ordering::Relaxed);
+        poll_fn(|_| self.last_word.get().map_or(Poll::Pending, |there| Poll::Ready(*there))).await
+    }
+
+    /// Whether the transfer waits for the client's last word.
+    pub(crate) fn asks(&self) -> bool {
+        self.asks.load(Ordering::Relaxed) && self.last_word.get().is_none()
+    }
+
+    /// Says that the client's last word is heard, and whether the client is still there.
+    pub(crate) fn answer(&self, there: bool) {
+        // It is asked once.
+        let _ = self.last_word.set(there);
     }
 
     /// Counts bytes that moved.

@@ -36,7 +36,9 @@ pub(super) async fn receive(
         sleeps: watch.outlasts(LULL) && stream.wake_for(MANY),
     };
     let came = receiver.receive_all(route, stream, watch).await;
-    let (ending, cause) = judge(came, watch.progress.stop_cause(), proof);
+    // What the client said before it closed comes first: an ABOR must not be overtaken by the end of its upload.
+    let there = came.is_ok() && watch.wait(watch.progress.last_word()).await == Ok(true);
+    let (ending, cause) = judge(came, watch.progress.stop_cause(), there, &proof);
     if matches!(came, Ok(PeerEnd::CloseNotify | PeerEnd::BareFin)) {
         // Our `close_notify`; a client that is gone need not hear it.
         let _ = watch.wait(stream.shutdown()).await;
@@ -58,13 +60,19 @@ pub(super) async fn receive(
     }
 }
 
-/// What an upload is, by how it came to its end.
-fn judge(came: Result<PeerEnd, Cause>, stopped: Option<Cause>, proof: Proof) -> (Ending, Option<Cause>) {
+/// What an upload is, by how it came to its end. `there`: its client still was, and had no more to say.
+fn judge(
+    came: Result<PeerEnd, Cause>,
+    stopped: Option<Cause>,
+    there: bool,
+    proof: &Proof,
+) -> (Ending, Option<Cause>) {
     match came {
+        Ok(_) if stopped == Some(Cause::Abort) => (Ending::Aborted, stopped),
         Ok(PeerEnd::Fin) if proof.broken => (Ending::Aborted, Some(Cause::Peer)),
         Ok(PeerEnd::CloseNotify) => (Ending::Complete, None),
         // A client that is killed closes its control connection as well, and mostly first.
-        Ok(PeerEnd::Fin) if stopped.is_none() && (proof.control_alive)() => (Ending::Complete, None),
+        Ok(PeerEnd::Fin) if stopped.is_none() && there => (Ending::Complete, None),
         Ok(PeerEnd::Fin) => (Ending::Unproven, Some(Cause::ControlLost)),
         Ok(PeerEnd::BareFin) if proof.close_notify => (Ending::Aborted, Some(Cause::NoCloseNotify)),
         Ok(PeerEnd::BareFin) => (Ending::Unproven, Some(Cause::NoCloseNotify)),

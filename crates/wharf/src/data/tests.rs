@@ -34,6 +34,7 @@ impl Fixture {
             Opened::Entries(..) => Direction::List,
         };
         let progress = Arc::new(Progress::default());
+        progress.answer(true);
         let job = Job {
             plan: TransferPlan { direction, transfer_type: TransferType::Binary, protected: false },
             stream: server.into(),
@@ -41,7 +42,7 @@ impl Fixture {
             progress: Arc::clone(&progress),
             pace: None,
             data_timeout: Duration::from_secs(300),
-            proof: Proof { broken: false, control_alive: Box::new(|| true), close_notify: false },
+            proof: Proof { broken: false, close_notify: false },
         };
         Self { job, client, progress }
     }
@@ -384,7 +385,8 @@ async fn dropping_an_upload_finishes_it_once() {
 async fn a_client_that_is_gone_altogether_proves_nothing() {
     let (opened, file, endings) = sink();
     let mut fixture = Fixture::new(opened).await;
-    fixture.job.proof.control_alive = Box::new(|| false);
+    fixture.job.progress = Arc::default();
+    fixture.job.progress.answer(false);
     let end = fixture.upload(b"abc").await;
     assert_eq!((end.ending, end.cause), (Ending::Unproven, Some(Cause::ControlLost)));
     assert_eq!(content(file), b"abc");
