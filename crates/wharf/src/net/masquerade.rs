@@ -1,5 +1,6 @@
 //! The address that a 227 advertises, when it is known by a host name.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -67,18 +68,26 @@ impl MasqueradeNames {
                 IpAddr::V4(address) => Some(address),
                 IpAddr::V6(_) => None,
             }),
-            Err(error) => {
-                warn!(name, %error, "passive.masquerade_address cannot be resolved; clients are told the last known address");
-                return;
-            }
+            Err(error) => return self.not_found(name, &error),
         };
         let Some(found) = found else {
-            warn!(name, "passive.masquerade_address has no IPv4 address, which PASV needs");
-            return;
+            return self.not_found(name, &"it has no IPv4 address, which PASV needs");
         };
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.address.replace(found) != Some(found) {
             info!(name, address = %found, "passive.masquerade_address resolved");
+        }
+    }
+
+    /// Says what clients are told meanwhile.
+    fn not_found(&self, name: &str, error: &dyn Display) {
+        match self.current.read().unwrap_or_else(PoisonError::into_inner).address {
+            Some(last) => {
+                warn!(name, %error, "passive.masquerade_address cannot be resolved; clients are still told {last}");
+            }
+            None => {
+                warn!(name, %error, "passive.masquerade_address cannot be resolved; clients are told the own address");
+            }
         }
     }
 }
