@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     case::Case,
-    client::{Client, connect_from, expect_closed, reset},
+    client::{Client, connect, connect_from, expect_closed, reset},
     server::{Server, eventually},
 };
 
@@ -100,6 +100,22 @@ pub(crate) const CASES: &[Case] = &[
         });
     })
     .with("limits.data_timeout = '100ms'"),
+    Case::new("a transfer that begins after QUIT is its user's", |server| {
+        let mut client = Client::login(server);
+        let address = client.passive_address();
+        client.ask("STOR file", "1*");
+        client.ask("QUIT", "221*");
+        connect(address).write_all(b"12345").expect("the server reads");
+        client.expect("226*");
+        client.expect_end();
+        let record = &xferlog(server, 1)[0];
+        assert_record(record, &["5", &real(server, "file"), "b", "_", "i", "r", "user", "c"]);
+        eventually("the transfer is logged", || server.log().contains("STOR"));
+        let log = server.log();
+        let record = log.lines().find(|line| line.contains(" STOR ")).expect("a transfer");
+        assert!(record.contains(" [user]@"), "{record}");
+    })
+    .with(XFERLOG),
     Case::new("a stranger on a data port", |server| {
         let mut client = Client::login(server);
         let address = client.passive_address();

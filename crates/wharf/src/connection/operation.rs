@@ -9,7 +9,7 @@ use wharf_proto::{
     Account, Code, Denied, Done, Input, ListSubject, Listing, LoginInfo, Op, Reply, VPath, WriteMode,
 };
 
-use super::transfer::Prepared;
+use super::transfer::{Asker, Prepared};
 use super::{Connection, LoggedIn};
 use crate::BoxFuture;
 use crate::auth::{AuthError, Login, User};
@@ -73,10 +73,10 @@ impl Connection {
         };
         let files = Arc::clone(&login.files);
         let log = Arc::clone(&self.shared);
-        let info = Arc::clone(&self.info);
+        let asker = Asker { info: Arc::clone(&self.info), limits: login.user.limits };
         Box::pin(async move {
-            file_operation(&*files, op).await.unwrap_or_else(|(error, answer)| {
-                log.log.file_error(&info, &error);
+            file_operation(&*files, op, &asker).await.unwrap_or_else(|(error, answer)| {
+                log.log.file_error(&asker.info, &error);
                 answer(error.kind()).into()
             })
         })
@@ -162,7 +162,11 @@ fn account_of(user: &User, start: VPath) -> Account {
 type Answer = fn(FsErrorKind) -> Done;
 
 /// Performs a file-system operation.
-async fn file_operation(files: &dyn DynFileSystem, op: Op) -> Result<Performed, (FsError, Answer)> {
+async fn file_operation(
+    files: &dyn DynFileSystem,
+    op: Op,
+    asker: &Asker,
+) -> Result<Performed, (FsError, Answer)> {
     let done = match op {
         Op::Authenticate(_) | Op::Custom { .. } => Done::Nothing(Err(FsErrorKind::Unsupported)),
         Op::Metadata { path, follow } => {
@@ -181,7 +185,7 @@ async fn file_operation(files: &dyn DynFileSystem, op: Op) -> Result<Performed, 
             Done::Lines(Ok(listing.map_err(|error| (error, (|kind| Done::Lines(Err(kind))) as Answer))?))
         }
         Op::OpenRead { .. } | Op::OpenWrite { .. } | Op::OpenUnique { .. } | Op::OpenList { .. } => {
-            let opened = open(files, op).await;
+            let opened = open(files, op, asker).await;
             return opened.map_err(|error| (error, (|kind| Done::Opened(Err(kind))) as Answer));
         }
     };
@@ -194,7 +198,7 @@ fn nothing(result: FsResult<()>) -> Result<Done, (FsError, Answer)> {
 }
 
 /// Opens what a transfer will move.
-async fn open(files: &dyn DynFileSystem, op: Op) -> FsResult<Performed> {
+async fn open(files: &dyn DynFileSystem, op: Op, asker: &Asker) -> FsResult<Performed> {
     let (verb, path, opened) = match op {
         Op::OpenRead { path, offset } => {
             let source = files.read(&path, offset).await?;
@@ -218,7 +222,8 @@ async fn open(files: &dyn DynFileSystem, op: Op) -> FsResult<Performed> {
         _ => return Err(FsErrorKind::Unsupported.into()),
     };
     let local_path = files.local_path(&path);
-    let prepared = Prepared { begun: Instant::now(), verb, local_path, path: path.clone(), opened };
+    let (begun, asker) = (Instant::now(), asker.clone());
+    let prepared = Prepared { begun, asker, verb, local_path, path: path.clone(), opened };
     Ok(Performed { done: Done::Opened(Ok(path)), brought: Brought::Opened(Box::new(prepared)) })
 }
 

@@ -16,6 +16,7 @@ use super::control::Waiting;
 use super::secured::{self, Securing};
 use super::{Connection, State};
 use crate::BoxFuture;
+use crate::auth::UserLimits;
 use crate::data::{
     self, Comer, DataStream, Job, NotConnected, Opened, Pace, PassiveListener, Progress, Proof, Stranger,
 };
@@ -67,17 +68,26 @@ pub(super) enum ChannelEvent {
 pub(super) struct Prepared {
     /// When it was opened, and the client told so: 125 or 150.
     pub(super) begun: Instant,
+    pub(super) asker: Asker,
     pub(super) verb: &'static str,
     pub(super) path: VPath,
     pub(super) local_path: Option<PathBuf>,
     pub(super) opened: Opened,
 }
 
+/// Who asked for a transfer. It stays theirs when they leave by QUIT before its data connection is there.
+#[derive(Clone)]
+pub(super) struct Asker {
+    /// The session as it was then.
+    pub(super) info: Arc<SessionInfo>,
+    pub(super) limits: UserLimits,
+}
+
 /// A transfer that moves bytes.
 pub(super) struct Running {
     end: BoxFuture<'static, TransferEnd>,
     file: RunningTransfer,
-    /// The session as it was when the transfer began: its user may be gone when it ends.
+    /// The session as it was when the transfer was asked for: its user may be gone since.
     info: Arc<SessionInfo>,
     plan: TransferPlan,
     local_path: Option<PathBuf>,
@@ -207,10 +217,10 @@ impl Connection {
             return;
         };
         let progress = Arc::new(Progress::default());
-        let Prepared { begun, verb, path, local_path, opened } = *prepared;
+        let Prepared { begun, asker: Asker { info, limits }, verb, path, local_path, opened } = *prepared;
         let proof = self.proof(broken);
-        let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof);
-        let info = Arc::clone(&self.info);
+        let pace = self.rate(plan.direction, limits).map(Pace::new);
+        let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof, pace);
         let file = RunningTransfer::new(verb, path, &plan, begun, progress);
         self.transfer = Some(Box::new(Running { end, file, info, plan, local_path }));
     }
@@ -223,9 +233,9 @@ impl Connection {
         opened: Opened,
         progress: Arc<Progress>,
         proof: Proof,
+        pace: Option<Pace>,
     ) -> BoxFuture<'static, TransferEnd> {
         let data_timeout = self.shared.settings.limits.data_timeout;
-        let pace = self.rate(plan.direction).map(Pace::new);
         #[cfg(feature = "tls")]
         let watched = Arc::clone(&progress);
         let job = move |stream, opened| Job { plan, stream, opened, progress, pace, data_timeout, proof };
@@ -313,9 +323,8 @@ impl Connection {
         }
     }
 
-    fn rate(&self, direction: Direction) -> Option<std::num::NonZeroU64> {
+    fn rate(&self, direction: Direction, user: UserLimits) -> Option<std::num::NonZeroU64> {
         let limits = &self.shared.settings.limits;
-        let user = self.login.as_ref().map(|login| login.user.limits).unwrap_or_default();
         match direction {
             Direction::Receive => user.upload_rate.or(limits.upload_rate),
             Direction::Send => user.download_rate.or(limits.download_rate),
