@@ -311,7 +311,7 @@ impl Session {
         if self.is_http(line) {
             return self.close_on(WrongProtocol::Http);
         }
-        if self.who.ready().is_none() {
+        if self.who.ready().is_none() && reply.code() == text::code(500) {
             // Before a login an unknown word may be a password that was mistyped into the wrong place.
             self.current = Some(Current { verb: Cow::Borrowed("(unknown)"), notable: false, path: None });
             self.report(&Reply::new(reply.code(), "Command not understood."));
