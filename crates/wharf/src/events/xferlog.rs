@@ -144,7 +144,7 @@ impl Writer {
     fn report(&mut self) {
         let lost = self.shared.lost.load(Ordering::Relaxed);
         if lost > self.reported {
-            tracing::warn!(path = %self.path.display(), "{} lines of the xferlog are lost", lost - self.reported);
+            tracing::warn!(path = %self.path.display(), lines = lost - self.reported, "the xferlog lacks lines");
             self.reported = lost;
         }
     }
