@@ -14,7 +14,7 @@ pub(crate) use self::rights::{Plan, plan};
 #[derive(Debug)]
 pub(crate) struct Confinement {
     line: String,
-    warning: Option<&'static str>,
+    warning: Option<String>,
 }
 
 /// Carries out the plan, then enters the sandbox.
@@ -23,16 +23,16 @@ pub(crate) struct Confinement {
 /// When rights cannot be given up, or a sandbox is required and cannot be had.
 pub(crate) fn confine(plan: &Plan, config: &Config) -> Result<Confinement, Failure> {
     plan.carry_out(config)?;
-    let rights = plan.left()?;
+    let (rights, warning) = (plan.left()?, plan.warning(config));
     let sandbox = sandbox::enter(config)?;
-    Ok(Confinement { line: format!("running as {rights}, {sandbox}"), warning: plan.warning() })
+    Ok(Confinement { line: format!("running as {rights}, {sandbox}"), warning })
 }
 
 impl Confinement {
     /// Writes the one line, and what could be better.
     pub(crate) fn log(&self) {
         tracing::info!("{}", self.line);
-        if let Some(warning) = self.warning {
+        if let Some(warning) = &self.warning {
             tracing::warn!("{warning}");
         }
     }

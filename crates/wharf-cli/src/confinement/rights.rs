@@ -111,14 +111,23 @@ impl Plan {
     }
 
     /// What could be better.
-    pub(super) fn warning(&self) -> Option<&'static str> {
+    pub(super) fn warning(&self, config: &Config) -> Option<String> {
         match self {
             Self::StayRoot => Some(
-                "virtual users do not need a server that is root; run_as in the configuration names another user",
+                "virtual users do not need a server that is root; run_as in the configuration names another user"
+                    .into(),
             ),
-            Self::Become { .. } | Self::Keep(_) => None,
+            Self::Become { .. } => None,
+            Self::Keep(_) => without_effect(config.run_as.as_ref()?, identity::effective_user()),
         }
     }
+}
+
+/// What to say of `run_as` when user `uid` starts the program, who is not root.
+fn without_effect(run_as: &str, uid: u32) -> Option<String> {
+    let account = users::account_by_name(run_as).ok().flatten();
+    let is_another = account.is_none_or(|account| account.uid != uid);
+    is_another.then(|| format!("run_as = {run_as:?} changes nothing: only root can become another user"))
 }
 
 /// Gives up what there is to give up; most processes have nothing.
@@ -142,4 +151,15 @@ fn is_root() -> bool {
 
 fn cannot(what: &str, error: &io::Error) -> Failure {
     Failure::runtime(format!("the process cannot {what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_that_the_program_cannot_become_is_told() {
+        assert_eq!(without_effect("root", 0), None);
+        assert!(without_effect("root", 1).unwrap().starts_with("run_as = \"root\" changes nothing"));
+    }
 }
