@@ -64,7 +64,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
                     tracing::error!(%error, "log.file cannot be opened again; the log stays where it was")
                 }
             }
-            handle.get().into_iter().for_each(reload);
+            handle.get().into_iter().for_each(|handle| reload(handle, config.tls.is_some()));
             daemon::tell(Notice::Ready);
         };
         let on_stop = || {
@@ -95,9 +95,12 @@ pub(crate) fn refuse_confinement(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// Reads certificates again and reopens the transfer log.
-fn reload(handle: &Handle) {
+/// Reopens the transfer log, and reads certificates again if there are any.
+fn reload(handle: &Handle, has_certificates: bool) {
     handle.reopen_logs();
+    if !has_certificates {
+        return;
+    }
     match handle.reload_certificates() {
         Ok(()) => tracing::info!("certificates reloaded"),
         Err(error) => tracing::error!(%error, "certificates not reloaded; the old ones stay"),

@@ -77,6 +77,7 @@ fn a_hangup_opens_the_log_again() {
     let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
     let last = log.lines().last().unwrap();
     assert!(last.starts_with('{') && last.contains(r#""message":"stopping"#), "{log}");
+    assert!(log.contains("log reopened") && !log.contains("certificates"), "{log}");
 }
 
 #[cfg(target_os = "linux")]
