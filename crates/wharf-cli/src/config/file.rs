@@ -130,6 +130,9 @@ fn explain(message: &str, key: Option<&str>) -> String {
         let hint = hint.map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"));
         return format!("{key}: {typed:?}: expected {}{hint}", allowed.join(", "));
     }
+    if let Some(header) = header_of(key).filter(|_| message.starts_with("invalid type")) {
+        return format!("{key}: expected a table: {header}");
+    }
     let message = plain(&message);
     if key.is_empty() { message } else { format!("{key}: {message}") }
 }
@@ -142,8 +145,21 @@ fn plain(message: &str) -> String {
         }
         Some((start, "i32")) => format!("{start}expected a whole number"),
         Some((start, "a boolean")) => format!("{start}expected true or false"),
+        Some((start, "a string")) => format!("{start}expected a text in quotes"),
+        Some((start, "path string")) => format!("{start}expected a path in quotes"),
+        Some((start, "a sequence")) => format!("{start}expected a list such as [\"ann\", \"bob\"]"),
+        Some((start, "a map")) => {
+            format!("{start}expected a table such as {{ \"10.0.0.2\" = \"203.0.113.7\" }}")
+        }
+        _ if message == "wanted string or table" => "expected a word in quotes".to_owned(),
         _ => message.to_owned(),
     }
+}
+
+/// How a table begins, if `key` names one.
+fn header_of(key: &str) -> Option<&'static str> {
+    let (_, header) = TABLES.iter().find(|(prefix, _)| prefix.strip_suffix('.') == Some(key))?;
+    header.lines().last()
 }
 
 /// The key that was meant: one of the same table if any is near, else one of the whole file.
@@ -193,7 +209,8 @@ fn resolve_paths(file: &mut raw::File, directory: &Path) {
     });
     let paths =
         log_file.into_iter().chain(file.log.xferlog.as_mut()).chain(anonymous).chain(homes).chain(tls);
-    paths.for_each(|path: &mut PathBuf| *path = directory.join(&*path));
+    let paths = paths.filter(|path: &&mut PathBuf| !path.as_os_str().is_empty());
+    paths.for_each(|path| *path = directory.join(&*path));
 }
 
 #[cfg(test)]
@@ -263,6 +280,21 @@ mod tests {
             ),
             ("[[users]]\nname = \"a\"\npassword = 12345", 3, "users.password: expected a text in quotes"),
             ("[[users]]\nhome = \"/\"", 1, "users: missing field `name`"),
+            ("[users]\nname = \"a\"", 1, "users: expected a table: [[users]]"),
+            ("[[anonymous]]\nhome = \"/\"", 1, "anonymous: expected a table: [anonymous]"),
+            ("uploads = \"staged\"", 1, "uploads: expected a table: [uploads]"),
+            ("[uploads]\npublish = true", 2, "uploads.publish: expected a word in quotes"),
+            ("[log]\nfile = 1", 2, "log.file: invalid type: integer `1`, expected a path in quotes"),
+            (
+                "[auth.unix]\nallowed_users = \"ann\"",
+                2,
+                r#"auth.unix.allowed_users: invalid type: string "ann", expected a list such as ["ann", "bob"]"#,
+            ),
+            (
+                "[passive]\nmasquerade_map = \"10.0.0.2\"",
+                2,
+                r#"passive.masquerade_map: invalid type: string "10.0.0.2", expected a table such as { "10.0.0.2" = "203.0.113.7" }"#,
+            ),
         ] {
             let wrong = parse(text).unwrap_err();
             assert_eq!((wrong.line, wrong.message.as_str()), (Some(line), message), "{text}");
