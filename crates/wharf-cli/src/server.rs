@@ -36,6 +36,8 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     let plan = confinement::plan(config)?;
     #[cfg(not(target_os = "linux"))]
     refuse_confinement(config)?;
+    // They are loaded once more with the rights that are left. What is wrong with them is best said before anything starts.
+    config.tls.iter().try_for_each(|settings| tls::load(settings).map(drop))?;
     config.umask.map_or(Ok(()), daemon::set_umask)?;
     let listeners = open_ports(config)?;
     // Threads start behind this and not before: rights can be given up for a whole process only while it has one.
@@ -130,8 +132,7 @@ async fn run(
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), Failure> {
     let announcement = announcement(&listeners)?;
-    let server = build(builder, config, listeners);
-    let server = server.map_err(|error| Failure::usage(error.to_string()))?;
+    let server = build(builder, config, listeners)?;
     let _ = handle.set(server.handle());
     output::say(&announcement)?;
     daemon::tell(Notice::Ready);
@@ -143,21 +144,22 @@ async fn run(
 }
 
 /// The server that `config` describes.
-fn build(mut builder: ServerBuilder, config: &Config, listeners: Listeners) -> wharf::Result<Server> {
+fn build(mut builder: ServerBuilder, config: &Config, listeners: Listeners) -> Result<Server, Failure> {
+    let unusable = |error: wharf::Error| Failure::usage(error.to_string());
     builder = builder.settings(config.settings.clone());
     if let Some(path) = &config.log.xferlog {
-        builder = builder.xferlog(path)?;
+        builder = builder.xferlog(path).map_err(|error| Failure::usage(format!("log.xferlog: {error}")))?;
     }
     if let Some(settings) = &config.tls {
         builder = builder.tls(tls::load(settings)?);
     }
     for socket in listeners.explicit {
-        builder = builder.listen_on(socket)?;
+        builder = builder.listen_on(socket).map_err(unusable)?;
     }
     for socket in listeners.implicit {
-        builder = builder.listen_on_implicit_tls(socket)?;
+        builder = builder.listen_on_implicit_tls(socket).map_err(unusable)?;
     }
-    builder.start()
+    builder.start().map_err(unusable)
 }
 
 /// What people and scripts are told once clients can connect, and where: the first lines on standard output.

@@ -2,20 +2,24 @@
 
 use wharf::tls::{ClientCertificates, CloseNotify, SessionReuse, Tls, TlsError};
 
-use crate::config::{self, raw};
+use crate::config::{self, Certificate, raw};
+use crate::failure::Failure;
 
 /// Reads the certificates and settles the rest.
 ///
 /// # Errors
-/// When a file cannot be used; the error names it.
-pub(crate) fn load(settings: &config::Tls) -> Result<Tls, TlsError> {
-    let config::Certificate { chain, key } = &settings.certificate;
-    let mut tls = Tls::from_pem_files(chain, key)?;
-    for config::Certificate { chain, key } in &settings.more_certificates {
-        tls = tls.add_certificate(chain, key)?;
+/// When a file cannot be used; the failure names it, and its key.
+pub(crate) fn load(settings: &config::Tls) -> Result<Tls, Failure> {
+    let files = &settings.certificate;
+    let loaded = Tls::from_pem_files(&files.chain, &files.key);
+    let mut tls = loaded.map_err(|error| unusable("tls", files, &error))?;
+    for files in &settings.more_certificates {
+        let added = tls.add_certificate(&files.chain, &files.key);
+        tls = added.map_err(|error| unusable("tls.certificates", files, &error))?;
     }
     if let Some(bundle) = &settings.client_ca {
-        tls = tls.client_ca(bundle)?;
+        let added = tls.client_ca(bundle);
+        tls = added.map_err(|error| Failure::usage(format!("tls.client_ca: {error}")))?;
     }
     Ok(tls
         .client_certificates(match settings.client_certificates {
@@ -34,4 +38,11 @@ pub(crate) fn load(settings: &config::Tls) -> Result<Tls, TlsError> {
         })
         .require_control(settings.require_control)
         .require_data(settings.require_data))
+}
+
+/// Names the key of the file that something is wrong with. Where both are in one file, that is the certificate's.
+fn unusable(table: &str, files: &Certificate, error: &TlsError) -> Failure {
+    let is_key = files.key != files.chain && error.file() == Some(&files.key);
+    let name = if is_key { "key" } else { "certificate" };
+    Failure::usage(format!("{table}.{name}: {error}"))
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use wharf::auth::{PasswordHash, UserLimits, VirtualUser, VirtualUsers};
+use wharf::auth::{PasswordHash, UserLimits, VirtualUser, VirtualUsers, VirtualUsersError};
 use wharf::{Letters, Secret};
 
 use super::flags::directory_of;
@@ -12,7 +12,7 @@ use super::raw;
 use crate::failure::Failure;
 
 /// The name under which nobody in particular logs in.
-const ANONYMOUS: &str = "anonymous";
+pub(super) const ANONYMOUS: &str = "anonymous";
 
 /// Where users come from.
 #[derive(Debug)]
@@ -226,9 +226,17 @@ fn virtual_users<'a>(accounts: impl Iterator<Item = &'a Account>) -> Result<Virt
     let known = VirtualUsers::new();
     for account in accounts {
         let added = known.add(account.describe());
-        added.map_err(|error| Failure::usage(format!("user {:?}: {error}", account.name)))?;
+        added.map_err(|error| refused(account, &error))?;
     }
     Ok(known)
+}
+
+/// What the library refuses of a user are directories of overrides, all else is known to be right.
+fn refused(account: &Account, error: &VirtualUsersError) -> Failure {
+    Failure::usage(match account.password {
+        None => format!("anonymous.overrides: {error}"),
+        Some(_) => format!("users.overrides of {:?}: {error}", account.name),
+    })
 }
 
 impl Account {

@@ -196,7 +196,8 @@ fn keys() -> Vec<String> {
         .collect()
 }
 
-/// Makes the paths of the file start at its own directory, wherever the program was started.
+/// Makes the paths of the file start at its own directory, wherever the program was started. What is empty stays so,
+/// and is refused later.
 fn resolve_paths(file: &mut raw::File, directory: &Path) {
     let log_file = file.log.file.as_mut().filter(|path| path.as_os_str() != "-");
     let anonymous = file.anonymous.as_mut().map(|anonymous| &mut anonymous.home);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use wharf::{Letters, Secret};
 
+use super::accounts::ANONYMOUS;
 use super::file::unreadable;
 use super::notation::{ListenAddress, Several, Written};
 use super::raw;
@@ -152,6 +153,10 @@ fn apply_user(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
     let permissions = Some(Written(if flags.write { Letters::ALL } else { Letters::READ_ONLY }));
     let user_needs = |what: &str| Failure::usage(format!("{} needs {what}", spell("-u")));
     match (flags.username.as_deref(), password(flags)?) {
+        (Some(ANONYMOUS), _) => {
+            let problem = "\"anonymous\" needs no password: leave it out, and everybody is let in";
+            return Err(Failure::usage(format!("{}: {problem}", spell("-u"))));
+        }
         (Some(""), _) => return Err(user_needs("a name that is not empty")),
         (Some(_), Some(password)) if password.expose().is_empty() => {
             return Err(user_needs("a password that is not empty"));
@@ -202,13 +207,21 @@ pub(crate) fn readable(setting: &str, path: &Path) -> Result<PathBuf, Failure> {
     Ok(path.to_owned())
 }
 
-/// Refuses a directory where a file is meant. Not every system says so itself when it is opened.
+/// Refuses a directory where a file is meant, and no name at all. Not every system says so itself when it is opened.
 ///
 /// # Errors
 /// When it is one: the failure names the `setting` that asks for a file.
 pub(crate) fn no_directory(setting: &str, path: &Path) -> Result<(), Failure> {
+    not_empty(setting, path)?;
     match path.is_dir() {
         true => Err(Failure::usage(format!("{setting}: {}: is a directory", path.display()))),
+        false => Ok(()),
+    }
+}
+
+fn not_empty(setting: &str, path: &Path) -> Result<(), Failure> {
+    match path.as_os_str().is_empty() {
+        true => Err(Failure::usage(format!("{setting}: \"\": expected a path"))),
         false => Ok(()),
     }
 }
@@ -218,6 +231,7 @@ pub(crate) fn no_directory(setting: &str, path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// When it cannot: the failure names the `setting` that asks for it.
 pub(crate) fn directory_of(setting: &str, path: &Path) -> Result<PathBuf, Failure> {
+    not_empty(setting, path)?;
     let found = fs::canonicalize(path).map_err(|error| unreadable(setting, path, &error))?;
     if !found.is_dir() {
         return Err(Failure::usage(format!("{setting}: {}: not a directory", path.display())));

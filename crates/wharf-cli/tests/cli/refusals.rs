@@ -49,6 +49,8 @@ fn flags() {
         ("-P secret", "a password (-P or --password-file) needs a user: -u"),
         ("-u ann -P a --password-file file", "-P and --password-file exclude each other"),
         ("-u ann --password=", "-u needs a password that is not empty"),
+        ("-u anonymous -P a", "-u: \"anonymous\" needs no password: leave it out, and everybody is let in"),
+        ("--tls --certfile cert.pem", "tls.certificate: cert.pem: holds no certificate"),
         ("-u ann --password-file empty", "-u needs a password that is not empty"),
         (
             "-u ann --password-file nofile",
@@ -214,6 +216,16 @@ fn files() {
             &format!("[tls]\ncertificate = \"cert.pem\"\nclient_ca = \"ca.pem\"\n{public}"),
             "tls.client_ca: means nothing while tls.client_certificates is \"off\"; did you mean \"optional\"?",
         ),
+        (
+            &format!("[tls]\ncertificate = \"cert.pem\"\n{public}"),
+            "tls.certificate: {dir}/cert.pem: holds no certificate",
+        ),
+        (
+            &format!("{public}[[anonymous.overrides]]\ndirectory = \"none\"\npermissions = \"el\"\n"),
+            "anonymous.overrides: no such directory: ",
+        ),
+        ("[anonymous]\nhome = \"\"", "anonymous.home: \"\": expected a path"),
+        (&format!("[log]\nfile = \"\"\n{public}"), "log.file: \"\": expected a path"),
         (&format!("[log]\nfile = \"none/log\"\n{public}"), "log.file: {dir}/none: no such directory"),
         (&format!("[log]\nfile = \"public\"\n{public}"), "log.file: {dir}/public: is a directory"),
         (
