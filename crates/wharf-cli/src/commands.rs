@@ -1,12 +1,12 @@
 //! What the program does.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, BufRead, IsTerminal};
 
 use wharf::Secret;
 use wharf::auth;
 
 use crate::args::{self, Command, Flags};
-use crate::config::Config;
+use crate::config::{Config, first_line};
 use crate::failure::Failure;
 use crate::{manual, output, self_signed, server, tls, users};
 
@@ -61,11 +61,10 @@ fn hash_password() -> Result<(), Failure> {
         }
         first
     } else {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map_err(unreadable)?;
-        let password = Secret::new(line.trim_end_matches(['\r', '\n']));
-        drop(Secret::new(line));
-        password
+        let mut line = Vec::new();
+        io::stdin().lock().read_until(b'\n', &mut line).map_err(unreadable)?;
+        let line = Secret::new(line);
+        Secret::new(first_line(line.expose()))
     };
     if password.expose().is_empty() {
         return Err(Failure::usage("the password is empty"));

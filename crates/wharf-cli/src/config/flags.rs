@@ -193,8 +193,12 @@ fn password(flags: &Flags) -> Result<Option<Secret>, Failure> {
     let text =
         fs::read(path).map_err(|error| unreadable(flags.variables.spell("--password-file"), path, &error))?;
     let text = Secret::new(text);
-    let line = text.expose().split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-    Ok(Some(Secret::new(line)))
+    Ok(Some(Secret::new(first_line(text.expose()))))
+}
+
+/// What stands before the first line end. A password is bytes, as clients send it, and need not be UTF-8.
+pub(crate) fn first_line(text: &[u8]) -> &[u8] {
+    text.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default()
 }
 
 /// A file that can be read.

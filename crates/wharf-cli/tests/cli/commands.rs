@@ -21,16 +21,21 @@ fn the_version() {
 #[test]
 fn a_hash_fits_its_password() {
     let dir = tempfile::tempdir().unwrap();
-    let mut command = wharf(dir.path(), ["hash-password"]);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all("pass wörd\r\nnot this\n".as_bytes()).unwrap();
-    let (stdout, stderr, code) = written(child.wait_with_output().unwrap());
-    assert_eq!((stderr.as_str(), code), ("", Some(0)));
-    let hash = PasswordHash::new(stdout.trim_end()).unwrap();
-    assert!(stdout.starts_with("$argon2id$"));
-    assert!(Argon2::default().verify_password("pass wörd".as_bytes(), &hash).is_ok());
-    assert!(Argon2::default().verify_password(b"other", &hash).is_err());
+    for (typed, password) in [
+        ("pass wörd\r\nnot this\n".as_bytes(), "pass wörd".as_bytes()),
+        (b"in Latin-1: \xe4", b"in Latin-1: \xe4"),
+    ] {
+        let mut command = wharf(dir.path(), ["hash-password"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(typed).unwrap();
+        let (stdout, stderr, code) = written(child.wait_with_output().unwrap());
+        assert_eq!((stderr.as_str(), code), ("", Some(0)));
+        let hash = PasswordHash::new(stdout.trim_end()).unwrap();
+        assert!(stdout.starts_with("$argon2id$"));
+        assert!(Argon2::default().verify_password(password, &hash).is_ok());
+        assert!(Argon2::default().verify_password(b"other", &hash).is_err());
+    }
 }
 
 #[test]
