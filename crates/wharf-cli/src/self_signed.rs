@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
 use crate::config::reason;
 use crate::failure::Failure;
 use crate::output;
@@ -13,7 +15,7 @@ use crate::output;
 /// # Errors
 /// When a name is none, or a file cannot be made.
 pub(crate) fn create(directory: &Path, names: &[String]) -> Result<(), Failure> {
-    let made = rcgen::generate_simple_self_signed(names).map_err(|error| {
+    let (text, secret) = make(names).map_err(|error| {
         Failure::usage(format!("{}: no certificate can be made: {error}", names.join(", ")))
     })?;
     let (certificate, key) = (directory.join("cert.pem"), directory.join("key.pem"));
@@ -21,11 +23,24 @@ pub(crate) fn create(directory: &Path, names: &[String]) -> Result<(), Failure> 
         Failure::usage(format!("{}: {}", path.display(), reason(error)))
     };
     fs::create_dir_all(directory).map_err(|error| cannot(directory, &error))?;
-    write_new(&key, &made.signing_key.serialize_pem(), Readers::Owner)
-        .map_err(|error| cannot(&key, &error))?;
-    write_new(&certificate, &made.cert.pem(), Readers::Everybody)
-        .map_err(|error| cannot(&certificate, &error))?;
+    // Of two files that belong together, a new one beside an old one is worse than none.
+    if certificate.exists() {
+        return Err(Failure::usage(format!("{}: file exists", certificate.display())));
+    }
+    write_new(&key, &secret, Readers::Owner).map_err(|error| cannot(&key, &error))?;
+    write_new(&certificate, &text, Readers::Everybody).map_err(|error| cannot(&certificate, &error))?;
     output::say(&format!("{}\n{}", certificate.display(), key.display()))
+}
+
+/// A certificate and its key (PEM). Clients that ask whether to trust it show its subject, which is the first name.
+fn make(names: &[String]) -> Result<(String, String), rcgen::Error> {
+    let mut described = CertificateParams::new(names)?;
+    described.distinguished_name = DistinguishedName::new();
+    if let Some(name) = names.first() {
+        described.distinguished_name.push(DnType::CommonName, name.as_str());
+    }
+    let key = KeyPair::generate()?;
+    Ok((described.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
 enum Readers {

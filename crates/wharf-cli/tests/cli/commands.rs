@@ -65,8 +65,14 @@ fn a_certificate_is_made_once() {
         let mode = std::fs::metadata(dir.path().join("tls/key.pem")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-    let expected = format!("wharf: tls{separator}key.pem: file exists\n");
-    assert_eq!(make(), (String::new(), expected, Some(2)));
+    let refused = |name| (String::new(), format!("wharf: tls{separator}{name}: file exists\n"), Some(2));
+    assert_eq!(make(), refused("cert.pem"));
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| dir.path().join("tls").join(name));
+    std::fs::rename(&key, dir.path().join("tls").join("old")).unwrap();
+    assert_eq!(make(), refused("cert.pem"));
+    assert!(!key.exists(), "a key without its certificate");
+    std::fs::rename(&certificate, &key).unwrap();
+    assert_eq!(make(), refused("key.pem"));
 }
 
 #[test]
