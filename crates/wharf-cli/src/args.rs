@@ -1,6 +1,7 @@
 //! The command line: one table of flags, from which help, completions and the man page are made as well.
 
 use std::ffi::OsString;
+use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -81,7 +82,7 @@ pub(crate) struct Flags {
     pub(crate) config: Option<PathBuf>,
 
     /// Listen on this address [default: 0.0.0.0]
-    #[arg(short, long, value_name = "ADDRESS", env = "WHARF_INTERFACE")]
+    #[arg(short, long, value_name = "ADDRESS", env = "WHARF_INTERFACE", value_parser = interface)]
     pub(crate) interface: Option<String>,
     /// Listen on this port; 0 lets the system choose [default: 21, or 2121 where that cannot be had]
     #[arg(short, long, env = "WHARF_PORT", value_parser = port, allow_negative_numbers = true)]
@@ -259,6 +260,18 @@ fn without_variable(flag: clap::Arg) -> clap::Arg {
 /// The whole command line, for completions and the manual page.
 pub(crate) fn table() -> clap::Command {
     Arguments::command()
+}
+
+/// A host name, or an IP address with or without brackets and zone.
+fn interface(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = host.split('%').next().unwrap_or_default();
+    let is_one = !host.is_empty() && (!host.contains(':') || address.parse::<Ipv6Addr>().is_ok());
+    if is_one {
+        Ok(host.to_owned())
+    } else {
+        Err("expected an address or a host name; -p gives the port".into())
+    }
 }
 
 fn port(text: &str) -> Result<u16, String> {

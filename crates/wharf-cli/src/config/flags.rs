@@ -51,7 +51,7 @@ fn apply_addresses(flags: &Flags, file: &mut raw::File) {
     let listen = file.listen.get_or_insert_with(default);
     for address in &mut listen.0 {
         if let Some(interface) = &flags.interface {
-            address.host = interface.trim_start_matches('[').trim_end_matches(']').to_owned();
+            address.host.clone_from(interface);
         }
         address.port = flags.port.or(address.port);
     }

@@ -39,6 +39,14 @@ fn flags() {
         ("-p 65536", r#"--port: "65536": expected a port from 0 to 65535"#),
         ("-p -1", r#"--port: "-1": expected a port from 0 to 65535"#),
         ("-p ftp", r#"--port: "ftp": expected a port from 0 to 65535"#),
+        (
+            "-i localhost:2121",
+            r#"--interface: "localhost:2121": expected an address or a host name; -p gives the port"#,
+        ),
+        (
+            "-i [::1]:2121",
+            r#"--interface: "[::1]:2121": expected an address or a host name; -p gives the port"#,
+        ),
         ("-r 60010-60000", r#"--range: "60010-60000": the range is reversed; did you mean 60000-60010?"#),
         ("-r 1-99999", r#"--range: "1-99999": ports are numbers from 1 to 65535"#),
         ("-r x", r#"--range: "x": expected a port range such as "60000-65535", or a port"#),
