@@ -181,8 +181,9 @@ impl CommandTable {
 
     /// What HELP says about the command `name`. Case does not matter.
     pub fn help_for(&self, name: &str) -> Option<&str> {
-        let row = self.rows().find(|row| row.name.eq_ignore_ascii_case(name))?;
-        Some(&*row.help).filter(|help| !help.is_empty())
+        let mut implemented = self.rows().filter(|row| row.verb != Verb::Unimplemented);
+        let row = implemented.find(|row| row.name.eq_ignore_ascii_case(name))?;
+        Some(if row.help.is_empty() { "There is no help on this command." } else { &*row.help })
     }
 
     fn lines_of_names<'t>(&'t self, name: impl Fn(&'t Row) -> Option<&'t str>) -> Vec<String> {
@@ -333,6 +334,8 @@ mod tests {
         assert_eq!(table.recognise(b"RETR").unwrap().0.verb, Verb::Custom(0));
         assert_eq!(table.recognise(b"xlongname").unwrap().0.verb, Verb::Custom(1));
         assert_eq!(table.help_for("xLongName"), Some("Syntax: XLONGNAME."));
+        assert_eq!(table.help_for("RETR"), Some("There is no help on this command."));
+        assert_eq!(table.help_for("SMNT"), None);
     }
 
     #[test]
