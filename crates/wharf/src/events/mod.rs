@@ -50,7 +50,8 @@ pub trait EventHandler: Send + Sync + 'static {
         nothing()
     }
 
-    /// The control connection is closed; nothing more comes from this session.
+    /// The control connection is closed; nothing more comes from this session. Not told is the end of a session in which
+    /// a callback panicked, or whose server was dropped.
     fn on_disconnect(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
         let _ = session;
         nothing()
