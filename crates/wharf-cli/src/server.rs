@@ -112,6 +112,11 @@ fn reload(handle: &Handle, has_certificates: bool) {
 /// Takes the ports that a service manager opened, or else opens those of the configuration.
 fn open_ports(config: &Config) -> Result<Listeners, Failure> {
     let daemon::Inherited { explicit, implicit } = daemon::inherited()?;
+    if !implicit.is_empty() && config.tls.is_none() {
+        return Err(Failure::usage(
+            "a socket of the service manager is called \"implicit\", which needs [tls]",
+        ));
+    }
     if !explicit.is_empty() || !implicit.is_empty() {
         return Ok(Listeners { explicit, implicit });
     }

@@ -149,6 +149,18 @@ fn a_port_that_is_taken() {
     refused(&mut wharf(dir.path(), ["-i", "127.0.0.1", "-p", &port]), &expected);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_for_implicit_ftps_without_a_certificate() {
+    let dir = place();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=implicit exec "$0" 3<&0"#]);
+    shell.arg(env!("CARGO_BIN_EXE_wharf")).env_clear().current_dir(dir.path());
+    shell.stdin(std::os::fd::OwnedFd::from(listener));
+    refused(&mut shell, "a socket of the service manager is called \"implicit\", which needs [tls]");
+}
+
 /// What the parser alone can tell is tested beside it; this is about what files mean.
 #[test]
 fn files() {

@@ -171,9 +171,7 @@ impl ServerBuilder {
     /// When the address cannot be resolved or listened on, or there is no certificate.
     #[cfg(feature = "tls")]
     pub async fn listen_implicit_tls(mut self, address: impl ToSocketAddrs + fmt::Debug) -> Result<Self> {
-        if self.tls.is_none() {
-            return Err(Error::new(ErrorKind::Tls, "implicit FTPS needs a certificate: call tls() first"));
-        }
+        self.require_tls()?;
         self.add_listeners(address, true).await?;
         Ok(self)
     }
@@ -190,9 +188,10 @@ impl ServerBuilder {
     /// As [`listen_on`](Self::listen_on), for clients that begin with a TLS handshake (implicit FTPS).
     ///
     /// # Errors
-    /// When the system refuses to use it that way.
+    /// When the system refuses to use it that way, or there is no certificate.
     #[cfg(feature = "tls")]
     pub fn listen_on_implicit_tls(mut self, socket: std::net::TcpListener) -> Result<Self> {
+        self.require_tls()?;
         self.listeners.push(Listener::adopt(socket, true)?);
         Ok(self)
     }
@@ -257,6 +256,14 @@ impl ServerBuilder {
             settings: self.settings,
         };
         Ok(Server { shared: Arc::new(shared), listeners: self.listeners })
+    }
+
+    #[cfg(feature = "tls")]
+    fn require_tls(&self) -> Result<()> {
+        match self.tls {
+            Some(_) => Ok(()),
+            None => Err(Error::new(ErrorKind::Tls, "implicit FTPS needs a certificate: call tls() first")),
+        }
     }
 
     async fn add_listeners(
