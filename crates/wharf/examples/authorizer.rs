@@ -1,6 +1,6 @@
 //! Users that come from elsewhere: here everybody on this machine who knows the word, each with an own directory.
 //!
-//! `cargo run --example authorizer`
+//! `cargo run --example authorizer`, then `curl ftp://ann:sugar@localhost:2121/`
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Callbacks: greets those who log in, and removes what is left of uploads that were cut.
 //!
-//! `cargo run --example events`
+//! `cargo run --example events`, then `curl -T Cargo.toml ftp://drop:box@localhost:2121/copy`
 
 #![allow(clippy::print_stdout)] // an example talks to whoever runs it
 

@@ -1,6 +1,6 @@
 //! A file system of one's own: the user's home without what begins with a dot.
 //!
-//! `cargo run --example filesystem`
+//! `cargo run --example filesystem`, then `curl ftp://user:12345@localhost:2121/`
 
 use wharf::auth::VirtualUsers;
 use wharf::fs::{

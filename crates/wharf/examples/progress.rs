@@ -1,6 +1,7 @@
 //! Progress: says once a second how far each transfer is.
 //!
-//! `cargo run --example progress`
+//! `cargo run --example progress`, then
+//! `head -c 5M /dev/zero | curl --limit-rate 1M -T - ftp://user:12345@localhost:2121/zeros`
 
 #![allow(clippy::print_stdout)] // an example talks to whoever runs it
 

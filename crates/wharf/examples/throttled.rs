@@ -1,6 +1,6 @@
 //! Speed limits: 30 KiB/s up and 300 KiB/s down for each transfer, and less for guests.
 //!
-//! `cargo run --example throttled`
+//! `cargo run --example throttled`, then `curl -T Cargo.lock ftp://user:12345@localhost:2121/copy`
 
 use std::num::NonZeroU64;
 
