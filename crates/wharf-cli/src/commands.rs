@@ -14,7 +14,7 @@ use crate::{manual, output, self_signed, server, tls, users};
 /// When it cannot be done; the failure knows the exit code.
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(flags) => server::serve(&load(&flags)?),
+        Command::Serve(flags) => server::serve(&Config::load(&flags)?),
         Command::Check(flags) => check(&flags),
         Command::HashPassword => hash_password(),
         Command::SelfSigned(request) => self_signed::create(&request.out, &request.names),
@@ -31,7 +31,8 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
 }
 
 fn check(flags: &Flags) -> Result<(), Failure> {
-    let config = load(flags)?;
+    let config = Config::load(flags)?;
+    config.notes.iter().for_each(output::complain);
     drop(users::builder(&config)?);
     #[cfg(target_os = "linux")]
     crate::confinement::plan(&config)?;
@@ -41,13 +42,6 @@ fn check(flags: &Flags) -> Result<(), Failure> {
         drop(tls::load(settings)?);
     }
     output::say(&config.to_string())
-}
-
-/// Loads the configuration, and tells what is odd about it.
-fn load(flags: &Flags) -> Result<Config, Failure> {
-    let config = Config::load(flags)?;
-    config.notes.iter().for_each(output::complain);
-    Ok(config)
 }
 
 /// Reads a password without showing it, from the terminal twice, and prints its hash.

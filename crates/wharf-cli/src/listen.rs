@@ -9,22 +9,21 @@ use wharf::Server;
 
 use crate::config::{ListenAddress, reason};
 use crate::failure::Failure;
-use crate::output;
 
 /// The port that FTP has, and the one that is taken in its place.
 const PORTS: [u16; 2] = [21, 2121];
 
-/// Listens on an address; without a port on 21, or on 2121 with a line on standard error that says why.
+/// Listens on an address; without a port on 21, or on 2121 with a line for `note` that says why.
 ///
 /// # Errors
 /// When the host is unknown or the port cannot be had.
-pub(crate) fn open(address: &ListenAddress) -> Result<TcpListener, Failure> {
+pub(crate) fn open(address: &ListenAddress, note: &mut dyn FnMut(String)) -> Result<TcpListener, Failure> {
     let [usual, other] = PORTS;
     let Some(port) = address.port else {
         return open_at(&address.host, usual).or_else(|error| {
             let listener =
                 open_at(&address.host, other).map_err(|error| failure(&address.host, other, &error))?;
-            output::complain(&format!("port {usual}: {}; serving on port {other} instead", cause(&error)));
+            note(format!("port {usual}: {}; serving on port {other} instead", cause(&error)));
             Ok(listener)
         });
     };
@@ -87,9 +86,9 @@ mod tests {
 
     #[test]
     fn a_port_that_is_taken_is_named() {
-        let listener = open(&address("127.0.0.1", 0)).unwrap();
+        let listener = open(&address("127.0.0.1", 0), &mut |_| ()).unwrap();
         let taken = listener.local_addr().unwrap();
-        let failure = open(&address("127.0.0.1", taken.port())).unwrap_err();
+        let failure = open(&address("127.0.0.1", taken.port()), &mut |_| ()).unwrap_err();
         let expected =
             format!("cannot listen on {taken}: address already in use (another program listens there)");
         assert_eq!(failure.to_string(), expected);
@@ -97,9 +96,9 @@ mod tests {
 
     #[test]
     fn names_are_looked_up() {
-        assert!(open(&address("localhost", 0)).is_ok());
+        assert!(open(&address("localhost", 0), &mut |_| ()).is_ok());
         assert!(
-            open(&address("host.invalid", 0))
+            open(&address("host.invalid", 0), &mut |_| ())
                 .unwrap_err()
                 .to_string()
                 .starts_with("cannot listen on host.invalid:0: ")

@@ -31,6 +31,10 @@ struct Listeners {
 /// # Errors
 /// When a port or a file cannot be had, or the server fails.
 pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
+    // Whoever reads JSON from standard error is to find nothing else there: these lines wait for the log.
+    let (is_json, mut notes) = (config.log.is_json_on_stderr(), Vec::new());
+    let mut note = |line: String| if is_json { notes.push(line) } else { output::complain(&line) };
+    config.notes.iter().cloned().for_each(&mut note);
     let builder = users::builder(config)?;
     #[cfg(target_os = "linux")]
     let plan = confinement::plan(config)?;
@@ -39,7 +43,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     // They are loaded once more with the rights that are left. What is wrong with them is best said before anything starts.
     config.tls.iter().try_for_each(|settings| tls::load(settings).map(drop))?;
     config.umask.map_or(Ok(()), daemon::set_umask)?;
-    let listeners = open_ports(config)?;
+    let listeners = open_ports(config, &mut note)?;
     // Threads start behind this and not before: rights can be given up for a whole process only while it has one.
     #[cfg(target_os = "linux")]
     let confinement = confinement::confine(&plan, config)?;
@@ -48,6 +52,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
         listen::may_leave_from(port, &listeners.implicit)?;
     }
     let log = logging::start(&config.log)?;
+    notes.iter().for_each(|line| tracing::warn!("{line}"));
     #[cfg(target_os = "linux")]
     confinement.log();
     daemon::raise_limits();
@@ -110,7 +115,7 @@ fn reload(handle: &Handle, has_certificates: bool) {
 }
 
 /// Takes the ports that a service manager opened, or else opens those of the configuration.
-fn open_ports(config: &Config) -> Result<Listeners, Failure> {
+fn open_ports(config: &Config, note: &mut dyn FnMut(String)) -> Result<Listeners, Failure> {
     let daemon::Inherited { explicit, implicit } = daemon::inherited()?;
     if !implicit.is_empty() && config.tls.is_none() {
         return Err(Failure::usage(
@@ -122,8 +127,12 @@ fn open_ports(config: &Config) -> Result<Listeners, Failure> {
     }
     let implicit = config.tls.iter().flat_map(|tls| &tls.implicit_listen);
     Ok(Listeners {
-        explicit: config.listen.iter().map(listen::open).collect::<Result<_, _>>()?,
-        implicit: implicit.map(listen::open).collect::<Result<_, _>>()?,
+        explicit: config
+            .listen
+            .iter()
+            .map(|address| listen::open(address, note))
+            .collect::<Result<_, _>>()?,
+        implicit: implicit.map(|address| listen::open(address, note)).collect::<Result<_, _>>()?,
     })
 }
 

@@ -82,6 +82,13 @@ pub(crate) struct Log {
     pub(crate) xferlog: Option<PathBuf>,
 }
 
+impl Log {
+    /// Whether standard error holds JSON objects, one per line.
+    pub(crate) fn is_json_on_stderr(&self) -> bool {
+        self.file.is_none() && self.format == LogFormat::Json
+    }
+}
+
 impl Config {
     /// What these flags, and the file that they name, ask for.
     ///

@@ -60,6 +60,22 @@ fn signals_to_stop_end_it_well() {
 }
 
 #[test]
+fn standard_error_is_json_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = wharf(dir.path(), ["-i", "127.0.0.1", "-p", "0", "-w", "--log-format", "json"]);
+    command.env("WHARF_CONCURRENCY", "pre-fork");
+    let server = Running::start(command);
+    server.signal("-TERM");
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0));
+    assert!(log.lines().all(|line| line.starts_with("{\"timestamp\":")), "{log}");
+    assert!(
+        log.contains("\"message\":\"-w without -u: ") && log.contains("WHARF_CONCURRENCY changes nothing"),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_hangup_opens_the_log_again() {
     let dir = tempfile::tempdir().unwrap();
     let config =
