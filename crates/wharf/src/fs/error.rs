@@ -88,15 +88,28 @@ impl From<rustix::io::Errno> for FsError {
 
 impl fmt::Display for FsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.source {
-            Some(source) => write!(f, "{} ({source})", self.kind),
-            None => self.kind.fmt(f),
-        }
+        let Some(source) = &self.source else { return self.kind.fmt(f) };
+        // The system mostly says the same, and its number.
+        let (kind, source) = (self.kind.to_string(), source.to_string());
+        if source.starts_with(&kind) { f.write_str(&source) } else { write!(f, "{kind} ({source})") }
     }
 }
 
 impl std::error::Error for FsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_named_once() {
+        let missing = FsError::from(io::Error::from_raw_os_error(2)).to_string();
+        assert_eq!(missing.matches("No such file").count(), 1, "{missing}");
+        let other = FsError::from(io::Error::other("the bucket is gone")).to_string();
+        assert!(other.ends_with(" (the bucket is gone)"), "{other}");
     }
 }
