@@ -9,6 +9,18 @@ use crate::args;
 /// The section that the commands stand before.
 const LAST_SECTION: &str = "\n.SH VERSION\n";
 
+/// What no table knows.
+const REST: &str = r".SH SIGNALS
+.TP
+\fBSIGTERM\fR, \fBSIGINT\fR
+Stop: no new sessions, and transfers that run get the time that shutdown_grace allows. A second one stops at once.
+.TP
+\fBSIGHUP\fR
+Read certificates again, and open log files again.
+.SH EXIT STATUS
+0 after a stop that was asked for, 1 when something failed while running, 2 when a flag, a key or a file is wrong.
+";
+
 /// The page in roff.
 ///
 /// The commands are written here: what makes the rest refers to a page of its own for each.
@@ -21,7 +33,19 @@ pub(crate) fn page() -> io::Result<String> {
     Man::new(table.clone().mut_subcommands(|command| command.hide(true))).render(&mut page)?;
     let page = String::from_utf8_lossy(&page);
     let (before, after) = page.split_once(LAST_SECTION).unwrap_or((&page, ""));
-    Ok(format!("{before}\n.SH COMMANDS\n{}{}{after}", commands(table), LAST_SECTION.trim_start()))
+    let (variables, commands) = (variables(&table), commands(table));
+    let last = LAST_SECTION.trim_start();
+    Ok(format!("{before}\n.SH ENVIRONMENT\n{variables}.SH COMMANDS\n{commands}{REST}{last}{after}"))
+}
+
+/// The variable of each flag, which gives its value where the flag does not.
+fn variables(table: &clap::Command) -> String {
+    let pairs = table.get_arguments().filter_map(|flag| Some((flag.get_env()?, flag.get_long()?)));
+    let entry = |(variable, flag): (&std::ffi::OsStr, &str)| {
+        let variable = variable.to_string_lossy();
+        format!(".TP\n\\fB{}\\fR\nStands for \\-\\-{}.\n", escaped(&variable), escaped(flag))
+    };
+    pairs.map(entry).collect()
 }
 
 fn commands(mut table: clap::Command) -> String {
@@ -50,7 +74,7 @@ mod tests {
     fn every_command_is_there_and_no_page_that_is_not() {
         let page = page().unwrap();
         let (before, commands) = page.split_once("\n.SH COMMANDS\n").unwrap();
-        let (commands, _) = commands.split_once(LAST_SECTION).unwrap();
+        let (commands, _) = commands.split_once(".SH SIGNALS\n").unwrap();
         let entries = commands.split(".TP\n").skip(1).map(|entry| entry.lines().collect());
         let entries: Vec<Vec<&str>> = entries.collect();
         let mut titles = entries.iter().map(|entry| entry[0]);
@@ -66,6 +90,11 @@ mod tests {
         assert_eq!(titles.next(), None);
         assert!(entries.iter().all(|entry| entry.len() == 2), "{commands}");
         assert!(before.contains("[\\fIcommand\\fR]") && before.contains("\n.SH OPTIONS\n"), "{before}");
+        assert!(
+            before.contains("\n.SH ENVIRONMENT\n.TP\n\\fBWHARF_CONFIG\\fR\nStands for \\-\\-config.\n"),
+            "{before}"
+        );
+        assert!(page.contains("\n.SH EXIT STATUS\n0 after"), "{page}");
         assert!(!page.contains("(1)") && !page.contains("SUBCOMMANDS"), "{page}");
     }
 }
