@@ -37,7 +37,7 @@ impl Command {
             Verb::Nlst => Self::Nlst(list_argument(bytes)),
             Verb::Mlsd => Self::Mlsd(path()),
             Verb::Mlst => Self::Mlst(path()),
-            Verb::Stat => Self::Stat(argument.map(Path::from)),
+            Verb::Stat => Self::Stat(argument.map(list_argument)),
             Verb::Retr => Self::Retr(path()),
             Verb::Stor => Self::Stor(path()),
             Verb::Appe => Self::Appe(path()),

@@ -40,7 +40,7 @@ pub enum Command {
     Nlst(ListArgument),
     Mlsd(Path),
     Mlst(Path),
-    Stat(Option<Path>),
+    Stat(Option<ListArgument>),
     // Files
     Retr(Path),
     Stor(Path),
@@ -98,7 +98,7 @@ pub enum Command {
 /// A path as the client wrote it; empty when it wrote none.
 pub(crate) type Path = Box<[u8]>;
 
-/// The argument of LIST and NLST. Words before the path that start with `-` are options as of `ls`, which are
+/// The argument of LIST, NLST and STAT. Words before the path that start with `-` are options as of `ls`, which are
 /// ignored, unless a file has that very name: so the path is kept with and without them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListArgument {
@@ -116,7 +116,7 @@ impl ListArgument {
 }
 
 impl Command {
-    /// LIST or NLST, now that it is known whether what looks like options are such, or else part of a name.
+    /// LIST, NLST or STAT, now that it is known whether what looks like options are such, or else part of a name.
     pub(crate) fn with_options_taken(self, are_options: bool) -> Self {
         let decided = |argument: ListArgument| {
             let path = if are_options { argument.after_options } else { argument.whole };
@@ -125,6 +125,7 @@ impl Command {
         match self {
             Self::List(argument) => Self::List(decided(argument)),
             Self::Nlst(argument) => Self::Nlst(decided(argument)),
+            Self::Stat(Some(argument)) => Self::Stat(Some(decided(argument))),
             other => other,
         }
     }

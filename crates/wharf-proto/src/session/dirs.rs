@@ -29,7 +29,9 @@ impl Session {
         };
         let Some(ready) = self.who.ready() else { return self.finish(text::NOT_LOGGED_IN) };
         let Ok(mut path) = ready.directory.join(raw) else { return self.finish(text::BAD_PATH) };
-        if matches!(&command, Command::List(argument) | Command::Nlst(argument) if argument.has_options()) {
+        if let Command::List(argument) | Command::Nlst(argument) | Command::Stat(Some(argument)) = &command
+            && argument.has_options()
+        {
             // What looks like options is a name if something has that very name.
             return self
                 .perform(Op::Metadata { path, follow: false }, Then::Options { command, row: row.clone() });
@@ -89,7 +91,7 @@ impl Session {
             Command::Mlst(_) => {
                 self.perform(Op::Metadata { path: path.clone(), follow: true }, Then::Mlst(path))
             }
-            Command::Stat(Some(raw)) => self.status_of(&raw, path),
+            Command::Stat(Some(argument)) => self.status_of(&argument.whole, path),
             Command::Retr(_) => self.retr(path),
             Command::Stor(_) => self.stor(path),
             Command::Appe(_) => self.appe(path),
@@ -153,7 +155,6 @@ fn named_path(command: &Command) -> Option<&[u8]> {
         | Command::Rmd(path)
         | Command::Mlsd(path)
         | Command::Mlst(path)
-        | Command::Stat(Some(path))
         | Command::Retr(path)
         | Command::Stor(path)
         | Command::Appe(path)
@@ -165,7 +166,9 @@ fn named_path(command: &Command) -> Option<&[u8]> {
         | Command::Mdtm(path)
         | Command::SetModified { path, .. }
         | Command::SiteChmod { path, .. } => Some(path),
-        Command::List(argument) | Command::Nlst(argument) => Some(&argument.whole),
+        Command::List(argument) | Command::Nlst(argument) | Command::Stat(Some(argument)) => {
+            Some(&argument.whole)
+        }
         Command::Custom { argument, .. } => Some(argument.as_deref().unwrap_or_default()),
         _ => None,
     }
