@@ -104,7 +104,9 @@ impl LogWriter {
 impl Drop for LogWriter {
     fn drop(&mut self) {
         let queued = self.queue.sender.try_send(Message::Finish).is_ok();
-        if queued && self.finished.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
+        let stuck = queued && self.finished.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout);
+        // If the log is standard error, a word on standard error would wait as long as the log does.
+        if stuck && self.path.is_some() {
             let _ = io::stderr().write_all(b"wharf: the log does not move; its last records are lost\n");
         }
     }

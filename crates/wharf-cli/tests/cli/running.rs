@@ -1,9 +1,10 @@
 //! The program while it serves: its first line, and how signals end it.
 #![cfg(unix)]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::wharf;
 
@@ -57,6 +58,36 @@ fn signals_to_stop_end_it_well() {
         assert_eq!(code, Some(0), "{name}");
         assert!(log.contains(" INFO  stopping"), "{log}");
     }
+}
+
+/// A pipe that is full, and that nobody reads: whoever writes on waits.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    while writer.write(&[b'.'; 4096]).is_ok() {}
+    while writer.write(b".").is_ok() {}
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn a_log_that_does_not_move_does_not_keep_the_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_reader, writer) = full_pipe();
+    let mut command = wharf(dir.path(), ["-i", "127.0.0.1", "-p", "0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(writer).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let (ended, waiting) = std::sync::mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait().unwrap().code()));
+    // Long, because whoever waits here for nothing has found a defect.
+    let code = waiting.recv_timeout(Duration::from_secs(60));
+    if code.is_err() {
+        let _ = Command::new("kill").args(["-KILL", &id]).status();
+    }
+    assert_eq!(code, Ok(Some(0)));
 }
 
 #[test]
