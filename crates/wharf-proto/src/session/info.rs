@@ -54,7 +54,9 @@ impl Session {
 
     pub(super) fn feat(&mut self) {
         let lines = self.rules.commands.features(&self.parameters.facts);
-        let lines = lines.iter().map(String::as_bytes);
+        // What is switched off would send clients the wrong way (RFC 2389 §3.2).
+        let offered = |line: &&String| self.rules.active.enabled || *line != "EPRT";
+        let lines = lines.iter().filter(offered).map(String::as_bytes);
         self.finish(Reply::multi(text::code(211), "Features supported:", lines, "End FEAT."));
     }
 
