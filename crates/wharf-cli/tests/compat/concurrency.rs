@@ -86,6 +86,26 @@ pub(crate) const CASES: &[Case] = &[
         client.expect("226*");
         client.expect_end();
     }),
+    Case::new("a session counts until its transfer has ended", |server| {
+        fs::write(server.home().join("big"), vec![0; SIZE]).expect("a file");
+        let guest = |password: &str| {
+            let mut client = Client::connect(server);
+            client.ask("USER anonymous", "331*");
+            client.ask("PASS guest", password);
+            client
+        };
+        for (command, answer) in [("QUIT", "221*"), ("REIN", "230*")] {
+            let mut client = guest("230*");
+            let data = client.start("RETR big");
+            eventually("the first byte arrives", || data.peek(&mut [0; 1]).is_ok());
+            client.ask(command, answer);
+            guest("530 Too many sessions*");
+            assert_eq!(read_to_end(data).len(), SIZE);
+            client.expect("226*");
+            guest("230*").ask("QUIT", "221*");
+        }
+    })
+    .with("anonymous.max_sessions = 1"),
     Case::new("a stalled client does not slow another", |server| {
         let stalled = Download::start(server);
         let mut client = Client::login(server);

@@ -58,7 +58,7 @@ pub(crate) struct Connection {
     tls: Option<TlsSession>,
     /// Replies that the client has not taken yet.
     replies: Vec<u8>,
-    login: Option<LoggedIn>,
+    login: Option<Arc<LoggedIn>>,
     /// The operation being performed.
     operation: Option<BoxFuture<'static, Performed>>,
     channel: Channel,

@@ -27,7 +27,7 @@ pub(super) struct Performed {
 /// What an operation brought besides an answer.
 enum Brought {
     Nothing,
-    Login(Box<LoggedIn>),
+    Login(Arc<LoggedIn>),
     Opened(Box<Prepared>),
 }
 
@@ -55,7 +55,7 @@ impl Connection {
             Brought::Nothing => {}
             Brought::Login(login) => {
                 Arc::make_mut(&mut self.info).user = Some(Arc::clone(&login.user.name));
-                self.login = Some(*login);
+                self.login = Some(login);
             }
             Brought::Opened(prepared) => self.prepared = Some(prepared),
         }
@@ -73,7 +73,7 @@ impl Connection {
         };
         let files = Arc::clone(&login.files);
         let log = Arc::clone(&self.shared);
-        let asker = Asker { info: Arc::clone(&self.info), limits: login.user.limits };
+        let asker = Asker { info: Arc::clone(&self.info), login: Arc::clone(login) };
         Box::pin(async move {
             file_operation(&*files, op, &asker).await.unwrap_or_else(|(error, answer)| {
                 log.log.file_error(&asker.info, &error);
@@ -88,7 +88,7 @@ impl Connection {
         Box::pin(async move {
             match log_in(&shared, &info, &login).await {
                 Ok((account, login)) => {
-                    Performed { done: Done::Login(Ok(account)), brought: Brought::Login(Box::new(login)) }
+                    Performed { done: Done::Login(Ok(account)), brought: Brought::Login(Arc::new(login)) }
                 }
                 Err(denied) => Done::Login(Err(denied)).into(),
             }

@@ -14,7 +14,7 @@ use wharf_proto::{Cause, DataFailure, Direction, Ending, Input, TransferEnd, Tra
 use super::control::Waiting;
 #[cfg(feature = "tls")]
 use super::secured::{self, Securing};
-use super::{Connection, State};
+use super::{Connection, LoggedIn, State};
 use crate::BoxFuture;
 use crate::auth::UserLimits;
 use crate::data::{
@@ -75,20 +75,19 @@ pub(super) struct Prepared {
     pub(super) opened: Opened,
 }
 
-/// Who asked for a transfer. It stays theirs when they leave by QUIT before its data connection is there.
+/// Who asked for a transfer. It stays theirs, and their session counts, when they have left by QUIT or REIN.
 #[derive(Clone)]
 pub(super) struct Asker {
     /// The session as it was then.
     pub(super) info: Arc<SessionInfo>,
-    pub(super) limits: UserLimits,
+    pub(super) login: Arc<LoggedIn>,
 }
 
 /// A transfer that moves bytes.
 pub(super) struct Running {
     end: BoxFuture<'static, TransferEnd>,
     file: RunningTransfer,
-    /// The session as it was when the transfer was asked for: its user may be gone since.
-    info: Arc<SessionInfo>,
+    asker: Asker,
     plan: TransferPlan,
     local_path: Option<PathBuf>,
 }
@@ -101,7 +100,7 @@ impl Running {
 
     /// What callbacks are told when it begins.
     pub(super) fn told(&self) -> (&SessionInfo, &RunningTransfer) {
-        (&self.info, &self.file)
+        (&self.asker.info, &self.file)
     }
 }
 
@@ -217,12 +216,12 @@ impl Connection {
             return;
         };
         let progress = Arc::new(Progress::default());
-        let Prepared { begun, asker: Asker { info, limits }, verb, path, local_path, opened } = *prepared;
+        let Prepared { begun, asker, verb, path, local_path, opened } = *prepared;
         let proof = self.proof(broken);
-        let pace = self.rate(plan.direction, limits).map(Pace::new);
+        let pace = self.rate(plan.direction, asker.login.user.limits).map(Pace::new);
         let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof, pace);
         let file = RunningTransfer::new(verb, path, &plan, begun, progress);
-        self.transfer = Some(Box::new(Running { end, file, info, plan, local_path }));
+        self.transfer = Some(Box::new(Running { end, file, asker, plan, local_path }));
     }
 
     /// The transfer as a future.
@@ -289,7 +288,7 @@ impl Connection {
     /// Tells the session, whose reply goes out first, then callbacks and logs.
     pub(super) async fn transfer_ended(&mut self, end: TransferEnd) {
         let Some(mut running) = self.transfer.take() else { return };
-        let (plan, info) = (running.plan, Arc::clone(&running.info));
+        let (plan, info) = (running.plan, Arc::clone(&running.asker.info));
         let file = Transfer {
             verb: running.file.verb,
             path: running.file.path.clone(),
