@@ -36,6 +36,7 @@ pub(crate) const CASES: &[Case] = &[
         settings: "tls.close_notify = 'require'\nuploads.publish = 'staged'",
         check: |server| cut(server, "426", false),
     },
+    Case { name: "uploads of killed clients", settings: "uploads.incomplete = 'delete'", check: killed },
     Case { name: "whole uploads", settings: "tls.close_notify = 'require'", check: whole },
     Case { name: "no ticket on an upload", settings: "", check: no_ticket },
     Case { name: "downloads end with close_notify", settings: "", check: download },
@@ -63,6 +64,32 @@ fn cut(server: &Server, reply: &str, stays: bool) {
         let told = log.lines().filter(|line| line.contains("STOR ") && line.contains("cause=NoCloseNotify"));
         told.count() == 2 * SIZES.len()
     });
+}
+
+/// Uploads whose clients are killed, to which nobody says 226.
+fn killed(server: &Server) {
+    for (version, level) in VERSIONS.iter().flat_map(|version| ["P", "C"].map(|level| (version, level))) {
+        let mut client = Client::protected(server, &config(server, &[version]));
+        client.ask(&format!("PROT {level}"), "200");
+        let name = format!("{:?}-{level}", version.version);
+        let command = format!("STOR {name}");
+        let mut data: Box<dyn Write> = if level == "P" {
+            Box::new(client.start(&command))
+        } else {
+            let data = client.passive();
+            client.ask(&command, "1");
+            Box::new(data)
+        };
+        data.write_all(&[7; 1000]).expect("the server reads");
+        eventually("all of it is received", || client.ask("STAT", "211").contains("received: 1000"));
+        // In the order in which the system closes what a process had open.
+        drop((client, data));
+        let logged = format!("{name} completed=0 bytes=1000 ");
+        eventually("the upload is logged", || {
+            server.log().lines().any(|line| line.contains(&logged) && line.contains("cause=ControlLost"))
+        });
+        assert!(!server.home().join(name).exists());
+    }
 }
 
 fn whole(server: &Server) {

@@ -37,8 +37,11 @@ pub(super) async fn receive(
     };
     let came = receiver.receive_all(route, stream, watch).await;
     // What the client said before it closed comes first: an ABOR must not be overtaken by the end of its upload.
-    let there = came.is_ok() && watch.wait(watch.progress.last_word()).await == Ok(true);
-    let (ending, cause) = judge(came, watch.progress.stop_cause(), there, &proof);
+    let there = match came {
+        Ok(_) => watch.wait(watch.progress.last_word()).await,
+        Err(cause) => Err(cause),
+    };
+    let (ending, cause) = judge(came, there, &proof);
     if matches!(came, Ok(PeerEnd::CloseNotify | PeerEnd::BareFin)) {
         // Our `close_notify`; a client that is gone need not hear it.
         let _ = watch.wait(stream.shutdown()).await;
@@ -60,24 +63,21 @@ pub(super) async fn receive(
     }
 }
 
-/// What an upload is, by how it came to its end. `there`: its client still was, and had no more to say.
-fn judge(
-    came: Result<PeerEnd, Cause>,
-    stopped: Option<Cause>,
-    there: bool,
-    proof: &Proof,
-) -> (Ending, Option<Cause>) {
+/// What an upload is, by how it came to its end, and by whether its client was still there then or what stopped it first.
+fn judge(came: Result<PeerEnd, Cause>, there: Result<bool, Cause>, proof: &Proof) -> (Ending, Option<Cause>) {
     match came {
-        Ok(_) if stopped == Some(Cause::Abort) => (Ending::Aborted, stopped),
+        Ok(_) if there == Err(Cause::Abort) => (Ending::Aborted, Some(Cause::Abort)),
         Ok(PeerEnd::Fin) if proof.broken => (Ending::Aborted, Some(Cause::Peer)),
         Ok(PeerEnd::CloseNotify) => (Ending::Complete, None),
-        // A client that is killed closes its control connection as well, and mostly first.
-        Ok(PeerEnd::Fin) if stopped.is_none() && there => (Ending::Complete, None),
-        Ok(PeerEnd::Fin) => (Ending::Unproven, Some(Cause::ControlLost)),
         Ok(PeerEnd::BareFin) if proof.close_notify => (Ending::Aborted, Some(Cause::NoCloseNotify)),
-        Ok(PeerEnd::BareFin) => (Ending::Unproven, Some(Cause::NoCloseNotify)),
         Ok(PeerEnd::Reset) => (Ending::Aborted, Some(Cause::Peer)),
         Err(cause) => (Ending::Aborted, Some(cause)),
+        // A client that is killed closes its control connection as well, and mostly first.
+        Ok(_) if matches!(there, Ok(false) | Err(Cause::ControlLost)) => {
+            (Ending::Unproven, Some(Cause::ControlLost))
+        }
+        Ok(PeerEnd::Fin) => (Ending::Complete, None),
+        Ok(PeerEnd::BareFin) => (Ending::Unproven, Some(Cause::NoCloseNotify)),
     }
 }
 
@@ -209,5 +209,25 @@ impl Receiver {
             line_ends.finish(&mut text);
         }
         text.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lost_control_connection_makes_a_fin_doubtful() {
+        for (there, expected) in [
+            (Ok(true), (Ending::Complete, None)),
+            (Ok(false), (Ending::Unproven, Some(Cause::ControlLost))),
+            (Err(Cause::ControlLost), (Ending::Unproven, Some(Cause::ControlLost))),
+            (Err(Cause::Abort), (Ending::Aborted, Some(Cause::Abort))),
+            // All was there before it took effect.
+            (Err(Cause::Shutdown), (Ending::Complete, None)),
+        ] {
+            let proof = Proof { broken: false, close_notify: false };
+            assert_eq!(judge(Ok(PeerEnd::Fin), there, &proof), expected, "{there:?}");
+        }
     }
 }

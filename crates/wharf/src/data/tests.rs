@@ -540,11 +540,19 @@ mod tls {
     #[tokio::test]
     async fn an_upload_without_close_notify_is_not_complete() {
         for size in SIZES {
-            for (notify, required) in [(true, false), (true, true), (false, false), (false, true)] {
+            for (notify, required, alive) in [
+                (true, false, true),
+                (true, true, true),
+                (false, false, true),
+                (false, true, true),
+                (false, false, false),
+            ] {
                 let bytes = pattern(size);
                 let (opened, file, endings) = sink();
                 let (mut job, mut client) = protect(Fixture::new(opened).await).await;
                 job.proof.close_notify = required;
+                job.progress = Arc::default();
+                job.progress.answer(alive);
                 let writing = async {
                     client.write_all(&bytes).await.unwrap();
                     client.flush().await.unwrap();
@@ -559,14 +567,17 @@ mod tls {
                     drop(client);
                 };
                 let (end, ()) = tokio::join!(run(job), writing);
-                let (ending, cause) = match (notify, required) {
-                    (true, _) => (Ending::Complete, None),
-                    (false, false) => (Ending::Unproven, Some(Cause::NoCloseNotify)),
-                    (false, true) => (Ending::Aborted, Some(Cause::NoCloseNotify)),
+                let (ending, cause, fate) = match (notify, required) {
+                    (true, _) => (Ending::Complete, None, Ending::Complete),
+                    (false, true) => (Ending::Aborted, Some(Cause::NoCloseNotify), Ending::Aborted),
+                    (false, false) if alive => {
+                        (Ending::Unproven, Some(Cause::NoCloseNotify), Ending::Unproven)
+                    }
+                    (false, false) => (Ending::Unproven, Some(Cause::ControlLost), Ending::Aborted),
                 };
                 assert_eq!((end.ending, end.cause, end.bytes), (ending, cause, size as u64));
                 assert!(content(file) == bytes, "{size} bytes");
-                assert_eq!(endings.into_iter().collect::<Vec<_>>(), [ending]);
+                assert_eq!(endings.into_iter().collect::<Vec<_>>(), [fate]);
             }
         }
     }
