@@ -52,15 +52,7 @@ pub(super) async fn receive(
     if finished.is_err() || matches!(cause, Some(Cause::File(_))) {
         watch.progress.count_what_is_stored();
     }
-    match finished {
-        Ok(()) => (ending, cause),
-        Err(_) if fate == Ending::Aborted => (ending, cause),
-        // What publishes proven uploads only has not published this one, and the client is to hear why.
-        Err(Cause::File(FsErrorKind::NotPublished)) if cause == Some(Cause::NoCloseNotify) => {
-            (Ending::Aborted, cause)
-        }
-        Err(error) => (Ending::Aborted, Some(error)),
-    }
+    conclude(ending, cause, finished)
 }
 
 /// What an upload is, by how it came to its end, and by whether its client was still there then or what stopped it first.
@@ -78,6 +70,21 @@ fn judge(came: Result<PeerEnd, Cause>, there: Result<bool, Cause>, proof: &Proof
         }
         Ok(PeerEnd::Fin) => (Ending::Complete, None),
         Ok(PeerEnd::BareFin) => (Ending::Unproven, Some(Cause::NoCloseNotify)),
+    }
+}
+
+/// What becomes of that judgement when the file was finished.
+fn conclude(ending: Ending, cause: Option<Cause>, finished: Result<(), Cause>) -> (Ending, Option<Cause>) {
+    match finished {
+        Ok(()) => (ending, cause),
+        Err(_) if ending == Ending::Aborted => (ending, cause),
+        // What publishes proven uploads only has not published this one, and that is why.
+        Err(Cause::File(FsErrorKind::NotPublished)) if cause == Some(Cause::ControlLost) => (ending, cause),
+        // The same, and the client is to hear it.
+        Err(Cause::File(FsErrorKind::NotPublished)) if cause == Some(Cause::NoCloseNotify) => {
+            (Ending::Aborted, cause)
+        }
+        Err(error) => (Ending::Aborted, Some(error)),
     }
 }
 
@@ -228,6 +235,35 @@ mod tests {
         ] {
             let proof = Proof { broken: false, close_notify: false };
             assert_eq!(judge(Ok(PeerEnd::Fin), there, &proof), expected, "{there:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_failed_says_so_unless_the_transfer_had_failed_before() {
+        const FULL: Cause = Cause::File(FsErrorKind::NoSpace);
+        const NOT_PUBLISHED: Cause = Cause::File(FsErrorKind::NotPublished);
+        for (ending, cause, failure, expected) in [
+            (Ending::Complete, None, FULL, (Ending::Aborted, FULL)),
+            (Ending::Complete, None, NOT_PUBLISHED, (Ending::Aborted, NOT_PUBLISHED)),
+            (Ending::Aborted, Some(Cause::Peer), FULL, (Ending::Aborted, Cause::Peer)),
+            (Ending::Unproven, Some(Cause::ControlLost), FULL, (Ending::Aborted, FULL)),
+            (
+                Ending::Unproven,
+                Some(Cause::ControlLost),
+                NOT_PUBLISHED,
+                (Ending::Unproven, Cause::ControlLost),
+            ),
+            (Ending::Unproven, Some(Cause::NoCloseNotify), FULL, (Ending::Aborted, FULL)),
+            (
+                Ending::Unproven,
+                Some(Cause::NoCloseNotify),
+                NOT_PUBLISHED,
+                (Ending::Aborted, Cause::NoCloseNotify),
+            ),
+        ] {
+            assert_eq!(conclude(ending, cause, Ok(())), (ending, cause));
+            let concluded = conclude(ending, cause, Err(failure));
+            assert_eq!(concluded, (expected.0, Some(expected.1)), "{ending:?} {cause:?} {failure:?}");
         }
     }
 }
