@@ -124,7 +124,9 @@ impl Sink {
         Self { kind: SinkKind::File { file, finish: Box::new(finish) }, in_memory: false }
     }
 
-    /// Ends the upload. Success means that what came lies under its final name for good.
+    /// Ends the upload. Success means that what came lies under its final name for good. `ending` is that of the
+    /// transfer, but [`Aborted`](Ending::Aborted) for an [`Unproven`](Ending::Unproven) one whose control connection was
+    /// lost: nobody will hear that it is stored.
     ///
     /// # Errors
     /// What the file system says when the file cannot be closed or published; [`NotPublished`](super::FsErrorKind::NotPublished) when it
