@@ -23,12 +23,13 @@ use tokio::task::{JoinHandle, spawn, spawn_blocking, yield_now};
 use tokio::time::{Instant, advance};
 
 use wharf::auth::VirtualUsers;
-use wharf::events::{Direction, EventHandler, RunningTransfer, SessionInfo, Transfer};
+use wharf::events::{Cause, Direction, EventHandler, RunningTransfer, SessionInfo, Transfer};
 use wharf::{Limits, Server, Settings};
 
 use crate::client::Client;
 
 const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// More than the kernel holds between the two ends of a connection.
 const BEYOND_BUFFERS: usize = 16 << 20;
@@ -87,6 +88,23 @@ impl EventHandler for Onlooker {
     }
 }
 
+/// Keeps hold of each upload that begins, and of how it ends.
+struct Witness(UnboundedSender<RunningTransfer>, UnboundedSender<Transfer>);
+
+impl EventHandler for Witness {
+    async fn on_transfer_begun(&self, _: &SessionInfo, file: &RunningTransfer) {
+        self.0.send(file.clone()).unwrap();
+    }
+
+    async fn on_file_received(&self, _: &SessionInfo, file: &Transfer) {
+        self.1.send(file.clone()).unwrap();
+    }
+
+    async fn on_incomplete_file_received(&self, _: &SessionInfo, file: &Transfer) {
+        self.1.send(file.clone()).unwrap();
+    }
+}
+
 /// The next reply, however many steps of the clock it takes.
 async fn reply_in_time(client: &mut Client, step: Duration) -> String {
     let mut reply = pin!(client.reply());
@@ -140,7 +158,7 @@ async fn a_transfer_keeps_a_session_alive() {
     }
     advance(1_000 * SECOND).await;
     drop(data);
-    assert_eq!(client.reply().await, "226");
+    assert_eq!(reply_in_time(&mut client, MILLISECOND).await, "226");
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,9 +285,39 @@ async fn a_running_upload_says_how_far_it_is_and_then_how_it_ended() {
         assert_eq!((file.elapsed(), file.has_ended()), (second * SECOND, false));
     }
     drop(data);
-    assert_eq!(client.reply().await, "226");
+    assert_eq!(reply_in_time(&mut client, MILLISECOND).await, "226");
+    let took = file.elapsed();
+    assert!(took >= 3 * SECOND, "{took:?}");
     advance(SECOND).await;
-    assert_eq!((file.bytes(), file.elapsed(), file.has_ended()), (10, 3 * SECOND, true));
+    assert_eq!((file.bytes(), file.elapsed(), file.has_ended()), (10, took, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_may_lose_its_control_connection_a_little_later_than_its_upload() {
+    let (told, mut begun) = unbounded_channel();
+    let (told_too, mut ended) = unbounded_channel();
+    let world = World::with(Settings::default(), Witness(told, told_too)).await;
+    let mut client = Client::login(world.address).await;
+    let mut data = client.start("STOR file").await;
+    let file = begun.recv().await.unwrap();
+    data.write_all(b"half").await.unwrap();
+    while file.bytes() != 4 {
+        advance(100 * MILLISECOND).await;
+    }
+    advance(SECOND).await;
+    drop(data);
+    // The server sees that, and would make up its mind.
+    for _ in 0..1_000 {
+        yield_now().await;
+    }
+    drop(client);
+    let ended = loop {
+        match ended.try_recv() {
+            Ok(ended) => break ended,
+            Err(_) => advance(MILLISECOND).await,
+        }
+    };
+    assert_eq!((ended.completed, ended.cause, ended.bytes), (false, Some(Cause::ControlLost), 4));
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,7 +71,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("an upload whose client is killed", |server| {
         let mut client = Client::login(server);
         let data = client.begin_upload("file");
-        // In the order in which the system closes what a process had open.
+        // One after the other, as the system closes what a process had open.
         drop((client, data));
         eventually("the upload is in the log", || {
             server.log().contains(&format!("file completed=0 bytes={PARTIAL} "))

@@ -82,7 +82,7 @@ fn killed(server: &Server) {
         };
         data.write_all(&[7; 1000]).expect("the server reads");
         eventually("all of it is received", || client.ask("STAT", "211").contains("received: 1000"));
-        // In the order in which the system closes what a process had open.
+        // One after the other, as the system closes what a process had open.
         drop((client, data));
         let logged = format!("{name} completed=0 bytes=1000 ");
         eventually("the upload is logged", || {

@@ -199,14 +199,6 @@ fn is_all(read: &[u8]) -> bool {
     read.ends_with(b"\n") && !read.contains(&IAC)
 }
 
-/// Whether the client has not closed, as far as can be told without reading.
-fn is_open(socket: SockRef<'_>) -> bool {
-    match socket.peek(&mut [MaybeUninit::uninit()]) {
-        Ok(count) => count > 0,
-        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-    }
-}
-
 /// Whether nothing that the client has sent waits to be read.
 fn is_silent(stream: &TcpStream) -> bool {
     stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)

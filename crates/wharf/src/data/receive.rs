@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use wharf_proto::{Cause, Ending, FromWire};
 
 use super::buffer::Buffer;
@@ -21,6 +21,13 @@ const LULL: Duration = Duration::from_millis(100);
 /// An upload wakes the worker for so many bytes, or for its end: that of a small file comes right behind it.
 const MANY: u32 = 64 * 1024;
 
+/// How long after its upload the control connection of a client that was killed may end: Linux closes what a process
+/// opened last first, some 30 µs apart.
+const AFTERMATH: Duration = Duration::from_millis(2);
+
+/// An upload that took so long can wait for that. Clients are hardly ever killed in a shorter one.
+const LONG: Duration = Duration::from_millis(200);
+
 /// Receives all that the client sends, into `sink`, which is finished when this returns.
 pub(super) async fn receive(
     route: Route,
@@ -35,10 +42,10 @@ pub(super) async fn receive(
         line_ends: (route == Route::Ascii).then(FromWire::default),
         sleeps: watch.outlasts(LULL) && stream.wake_for(MANY),
     };
+    let begun = Instant::now();
     let came = receiver.receive_all(route, stream, watch).await;
-    // What the client said before it closed comes first: an ABOR must not be overtaken by the end of its upload.
     let there = match came {
-        Ok(_) => watch.wait(watch.progress.last_word()).await,
+        Ok(end) => hear_out(end, begun.elapsed(), watch).await,
         Err(cause) => Err(cause),
     };
     let (ending, cause) = judge(came, there, &proof);
@@ -55,6 +62,18 @@ pub(super) async fn receive(
     conclude(ending, cause, finished)
 }
 
+/// Waits for what the client said before its upload came to an end: an ABOR must not be overtaken. Answers whether the
+/// client is still there.
+///
+/// # Errors
+/// What has stopped the transfer.
+async fn hear_out(end: PeerEnd, took: Duration, watch: &Watch) -> Result<bool, Cause> {
+    if matches!(end, PeerEnd::Fin | PeerEnd::BareFin) && took >= LONG {
+        watch.wait(sleep(AFTERMATH)).await?;
+    }
+    watch.wait(watch.progress.last_word()).await
+}
+
 /// What an upload is, by how it came to its end, and by whether its client was still there then or what stopped it first.
 fn judge(came: Result<PeerEnd, Cause>, there: Result<bool, Cause>, proof: &Proof) -> (Ending, Option<Cause>) {
     match came {
@@ -64,7 +83,7 @@ fn judge(came: Result<PeerEnd, Cause>, there: Result<bool, Cause>, proof: &Proof
         Ok(PeerEnd::BareFin) if proof.close_notify => (Ending::Aborted, Some(Cause::NoCloseNotify)),
         Ok(PeerEnd::Reset) => (Ending::Aborted, Some(Cause::Peer)),
         Err(cause) => (Ending::Aborted, Some(cause)),
-        // A client that is killed closes its control connection as well, and mostly first.
+        // A client that is killed closes its control connection as well, at about the same time.
         Ok(_) if matches!(there, Ok(false) | Err(Cause::ControlLost)) => {
             (Ending::Unproven, Some(Cause::ControlLost))
         }
