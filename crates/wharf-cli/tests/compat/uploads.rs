@@ -80,6 +80,18 @@ pub(crate) const CASES: &[Case] = &[
         assert!(!server.home().join("file").exists());
     })
     .with("uploads.incomplete = 'delete'"),
+    Case::new("ABOR leaves what came before it", |server| {
+        let mut client = Client::login(server);
+        let mut data = client.passive();
+        eventually("the client has come", || {
+            client.ask("STAT", "211*").text().contains("Data connection open")
+        });
+        client.ask("STOR file", "125*");
+        data.write_all(b"few bytes").expect("the server reads");
+        client.ask("ABOR", "426*");
+        client.expect("226*");
+        assert_eq!(content(server, "file"), b"few bytes");
+    }),
     Case::new("STOU is told its name first", |server| {
         let mut client = Client::login(server);
         let reply = client.ask("STOU", "150 FILE: *").text();

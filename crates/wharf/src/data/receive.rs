@@ -129,6 +129,10 @@ impl Receiver {
     ) -> Result<PeerEnd, Cause> {
         match self.receive_until_stopped(route, stream, watch).await {
             Err(Cause::ControlLost) => self.receive_what_is_there(stream, watch).await,
+            Err(cause @ (Cause::Abort | Cause::Shutdown)) if self.sleeps => {
+                self.receive_what_did_not_wake_us(stream, watch).await;
+                Err(cause)
+            }
             done => done,
         }
     }
@@ -175,6 +179,18 @@ impl Receiver {
                     return super::tls::receive(stream, local, watch).await;
                 }
             }
+        }
+    }
+
+    /// Receives the few bytes that came before the transfer was stopped, and for which nobody was woken.
+    async fn receive_what_did_not_wake_us(&mut self, stream: &mut DataStream, watch: &Watch) {
+        stream.wake_for(1);
+        let most = watch.piece(usize::MAX);
+        if matches!(stream.has_arrived().await, Ok(true))
+            && let Some(Ok(count)) = at_once(stream.read(self.arrived.spare(most))).await
+        {
+            self.arrived.advance(count);
+            watch.progress.add(count);
         }
     }
 
