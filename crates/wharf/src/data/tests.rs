@@ -1,5 +1,9 @@
 //! Transfers over real sockets, files and endings compared.
 
+#[cfg(feature = "tls")]
+mod tls;
+mod uploads;
+
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::Ipv4Addr;
@@ -252,67 +256,6 @@ async fn a_file_opened_for_appending_is_appended_to() {
     assert!(std::fs::read(&path).unwrap() == [b"old".as_slice(), &bytes].concat());
 }
 
-#[tokio::test]
-#[cfg(target_os = "linux")]
-async fn a_full_disk_is_what_the_client_is_told() {
-    for size in [10, 3 << 20] {
-        let (opened, endings) = sink_into(File::options().write(true).open("/dev/full").unwrap());
-        let end = Fixture::new(opened).await.upload(&pattern(size)).await;
-        aborted(&end, Cause::File(FsErrorKind::NoSpace));
-        assert_eq!(end.bytes, 0, "what was stored, not what came");
-        assert_eq!(endings.into_iter().collect::<Vec<_>>(), [Ending::Aborted]);
-    }
-}
-
-#[tokio::test]
-async fn what_a_full_sink_has_taken_is_counted() {
-    /// Takes so many bytes.
-    struct Small(usize);
-
-    impl ByteSink for Small {
-        async fn write(&mut self, piece: Bytes) -> FsResult<()> {
-            self.0 = self.0.checked_sub(piece.len()).ok_or(FsErrorKind::NoSpace)?;
-            Ok(())
-        }
-
-        async fn finish(self, _: Ending) -> FsResult<()> {
-            Ok(())
-        }
-    }
-
-    let end = Fixture::new(Opened::Sink(Sink::stream(Small(1 << 20)))).await.upload(&pattern(3 << 20)).await;
-    aborted(&end, Cause::File(FsErrorKind::NoSpace));
-    assert!((1..=1 << 20).contains(&end.bytes), "{} bytes", end.bytes);
-}
-
-#[tokio::test]
-async fn a_file_that_cannot_be_published_is_no_complete_upload() {
-    let sink = Sink::file(tempfile::tempfile().unwrap(), |_, _| Err(FsErrorKind::QuotaExceeded.into()));
-    let end = Fixture::new(Opened::Sink(sink)).await.upload(b"abc").await;
-    aborted(&end, Cause::File(FsErrorKind::QuotaExceeded));
-}
-
-#[cfg_attr(windows, ignore = "Wine, which runs these tests, closes such a socket in order")]
-#[tokio::test]
-async fn an_upload_that_is_reset_is_aborted_and_keeps_what_came() {
-    for size in [10, 2 << 20] {
-        let (opened, file, endings) = sink();
-        let Fixture { job, mut client, progress } = Fixture::new(opened).await;
-        let client = async {
-            client.write_all(&pattern(size)).await.unwrap();
-            while progress.bytes() < size as u64 {
-                tokio::task::yield_now().await;
-            }
-            client.set_zero_linger().unwrap();
-            drop(client);
-        };
-        let (end, ()) = tokio::join!(run(job), client);
-        aborted(&end, Cause::Peer);
-        assert!(content(file) == pattern(size));
-        assert_eq!(endings.into_iter().collect::<Vec<_>>(), [Ending::Aborted]);
-    }
-}
-
 /// The clock stands still: the moment in which the client may still reset lasts as long as it has to.
 #[tokio::test(start_paused = true)]
 async fn a_download_that_the_client_does_not_take_is_aborted() {
@@ -340,86 +283,6 @@ async fn a_client_that_closes_its_own_side_first_still_gets_its_file() {
     read.unwrap();
     complete(&end, bytes.len());
     assert!(got == bytes);
-}
-
-#[tokio::test]
-async fn stopping_an_upload_finishes_it_once() {
-    for size in [10, 2 << 20] {
-        let (opened, file, endings) = sink();
-        let Fixture { job, mut client, progress } = Fixture::new(opened).await;
-        let client = async {
-            client.write_all(&pattern(size)).await.unwrap();
-            while progress.bytes() < size as u64 {
-                tokio::task::yield_now().await;
-            }
-            progress.stop(Cause::Abort);
-            client
-        };
-        let (end, _client) = tokio::join!(run(job), client);
-        aborted(&end, Cause::Abort);
-        assert!(content(file) == pattern(size));
-        assert_eq!(endings.into_iter().collect::<Vec<_>>(), [Ending::Aborted]);
-    }
-}
-
-#[tokio::test]
-async fn dropping_an_upload_finishes_it_once() {
-    for size in [10, 2 << 20] {
-        let (opened, _file, endings) = sink();
-        let Fixture { job, mut client, progress } = Fixture::new(opened).await;
-        let client = async {
-            client.write_all(&pattern(size)).await.unwrap();
-            while progress.bytes() < size as u64 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::select! {
-            end = run(job) => panic!("{end:?}"),
-            () = client => {}
-        }
-        assert_eq!(endings.into_iter().collect::<Vec<_>>(), [Ending::Aborted]);
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_is_gone_altogether_proves_nothing() {
-    let (opened, file, endings) = sink();
-    let mut fixture = Fixture::new(opened).await;
-    fixture.job.progress = Arc::default();
-    fixture.job.progress.answer(false);
-    let end = fixture.upload(b"abc").await;
-    assert_eq!((end.ending, end.cause), (Ending::Unproven, Some(Cause::ControlLost)));
-    assert_eq!(content(file), b"abc");
-    assert_eq!(
-        endings.into_iter().collect::<Vec<_>>(),
-        [Ending::Aborted],
-        "the file is that of a cut upload"
-    );
-}
-
-#[tokio::test]
-async fn a_lost_control_connection_ends_an_upload_with_what_has_arrived() {
-    for (closes, expected, watched) in [
-        (true, Ending::Unproven, true),
-        (false, Ending::Aborted, true),
-        (true, Ending::Unproven, false),
-        (false, Ending::Aborted, false),
-    ] {
-        let (opened, file, _endings) = sink();
-        let Fixture { mut job, mut client, progress } = Fixture::new(opened).await;
-        if !watched {
-            // As a hop leaves it.
-            job.stream = job.stream.plain().unwrap().unwatched().unwrap().into();
-        }
-        client.write_all(b"abc").await.unwrap();
-        if closes {
-            client.shutdown().await.unwrap();
-        }
-        progress.stop(Cause::ControlLost);
-        let end = run(job).await;
-        assert_eq!((end.ending, end.cause), (expected, Some(Cause::ControlLost)));
-        assert_eq!(content(file), b"abc");
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -489,98 +352,6 @@ async fn a_listing_leaves_as_it_is_read() {
     let (end, rest) = tokio::join!(run(job), client);
     assert_eq!(rest, b"second\r\n");
     complete(&end, 15);
-}
-
-#[cfg(feature = "tls")]
-mod tls {
-    use rustls::{ClientConfig, RootCertStore};
-    use rustls_pki_types::ServerName;
-    use tokio_rustls::{TlsConnector, client::TlsStream};
-
-    use super::*;
-    use crate::tls::Tls;
-
-    /// Puts the data connection of `fixture` under TLS; answers the client's end.
-    async fn protect(fixture: Fixture) -> (Job, TlsStream<TcpStream>) {
-        let Fixture { mut job, client, .. } = fixture;
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let pem = made.cert.pem() + &made.signing_key.serialize_pem();
-        let session = Tls::from_pem(pem.as_bytes()).unwrap().acceptor().unwrap().session().unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
-        let trusting = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let socket = job.stream.into_plain().unwrap();
-        let (server, client) = tokio::join!(
-            session.accept_data(socket, Duration::from_secs(60)),
-            TlsConnector::from(Arc::new(trusting))
-                .connect(ServerName::try_from("localhost").unwrap(), client),
-        );
-        job.plan.protected = true;
-        job.stream = DataStream::Tls(Box::new(server.unwrap().stream));
-        (job, client.unwrap())
-    }
-
-    #[tokio::test]
-    async fn a_download_ends_with_close_notify() {
-        for size in SIZES {
-            let bytes = pattern(size);
-            let (job, mut client) = protect(Fixture::new(source(&bytes)).await).await;
-            let reading = async {
-                let mut all = Vec::new();
-                client.read_to_end(&mut all).await.unwrap(); // fails on a bare FIN
-                drop(client);
-                all
-            };
-            let (end, got) = tokio::join!(run(job), reading);
-            complete(&end, size);
-            assert!(got == bytes, "{size} bytes");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_upload_without_close_notify_is_not_complete() {
-        for size in SIZES {
-            for (notify, required, alive) in [
-                (true, false, true),
-                (true, true, true),
-                (false, false, true),
-                (false, true, true),
-                (false, false, false),
-            ] {
-                let bytes = pattern(size);
-                let (opened, file, endings) = sink();
-                let (mut job, mut client) = protect(Fixture::new(opened).await).await;
-                job.proof.close_notify = required;
-                job.progress = Arc::default();
-                job.progress.answer(alive);
-                let writing = async {
-                    client.write_all(&bytes).await.unwrap();
-                    client.flush().await.unwrap();
-                    if notify {
-                        client.shutdown().await.unwrap();
-                        assert_eq!(
-                            client.read(&mut [0]).await.unwrap(),
-                            0,
-                            "the server says goodbye as well"
-                        );
-                    }
-                    drop(client);
-                };
-                let (end, ()) = tokio::join!(run(job), writing);
-                let (ending, cause, fate) = match (notify, required) {
-                    (true, _) => (Ending::Complete, None, Ending::Complete),
-                    (false, true) => (Ending::Aborted, Some(Cause::NoCloseNotify), Ending::Aborted),
-                    (false, false) if alive => {
-                        (Ending::Unproven, Some(Cause::NoCloseNotify), Ending::Unproven)
-                    }
-                    (false, false) => (Ending::Unproven, Some(Cause::ControlLost), Ending::Aborted),
-                };
-                assert_eq!((end.ending, end.cause, end.bytes), (ending, cause, size as u64));
-                assert!(content(file) == bytes, "{size} bytes");
-                assert_eq!(endings.into_iter().collect::<Vec<_>>(), [fate]);
-            }
-        }
-    }
 }
 
 #[tokio::test]
