@@ -1,5 +1,7 @@
 //! PWD, and the paths that commands name.
 
+use std::borrow::Cow;
+
 use crate::command::{Command, Row};
 use crate::listing::Format;
 use crate::permissions::{Letter, Verdict};
@@ -43,8 +45,9 @@ impl Session {
             current.path = Some(path.clone());
             current.notable |= matches!(command, Command::SetModified { .. });
         }
-        let verdict =
-            letter.map_or(Verdict::Allowed, |letter| ready.account.permissions.verdict(letter, &path));
+        let permissions = &ready.account.permissions;
+        let judged = judged_path(&command, &path);
+        let verdict = letter.map_or(Verdict::Allowed, |letter| permissions.verdict(letter, &judged));
         let is_directory = is_directory.or_else(|| kind_of_target(&command));
         match (verdict, is_directory) {
             (Verdict::Allowed, _)
@@ -171,6 +174,19 @@ fn named_path(command: &Command) -> Option<&[u8]> {
         }
         Command::Custom { argument, .. } => Some(argument.as_deref().unwrap_or_default()),
         _ => None,
+    }
+}
+
+/// The path whose rights a command needs. STOU's argument is only how the name begins: the file lies beside what has that
+/// name, and not in it.
+fn judged_path<'a>(command: &Command, path: &'a VPath) -> Cow<'a, VPath> {
+    match (command, path.file_name()) {
+        (Command::Stou(_), Some(_)) => {
+            let begun = [path.as_bytes(), b"."].concat();
+            // It is longer by a byte than may be. The name that STOU finds will be too.
+            VPath::parse(&begun).map_or(Cow::Borrowed(path), Cow::Owned)
+        }
+        _ => Cow::Borrowed(path),
     }
 }
 
