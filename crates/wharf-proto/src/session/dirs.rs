@@ -201,8 +201,7 @@ fn kind_of_target(command: &Command) -> Option<bool> {
         | Command::Dele(_)
         | Command::Mkd(_)
         | Command::Size(_)
-        | Command::Mdtm(_)
-        | Command::SetModified { .. } => Some(false),
+        | Command::Mdtm(_) => Some(false),
         _ => None,
     }
 }
