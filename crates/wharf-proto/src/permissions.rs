@@ -201,6 +201,13 @@ impl Permissions {
         }
     }
 
+    /// Whether what lies below the directory `path` may be moved with it: no override in there takes the right to rename
+    /// away. Without this check it would do to rename the directory above to be rid of an override.
+    pub fn may_move_below(&self, path: &VPath) -> bool {
+        let below = |found: &&Override| found.directory != *path && found.directory.starts_with(path);
+        self.overrides.iter().filter(below).all(|found| found.letters.contains(Letter::Rename))
+    }
+
     /// The letters that hold for `path`, which names a directory or not.
     pub fn letters_for(&self, path: &VPath, is_directory: bool) -> Letters {
         self.overrides

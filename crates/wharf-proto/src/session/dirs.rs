@@ -47,7 +47,11 @@ impl Session {
         }
         let permissions = &ready.account.permissions;
         let judged = judged_path(&command, &path);
-        let verdict = letter.map_or(Verdict::Allowed, |letter| permissions.verdict(letter, &judged));
+        let moves_more = matches!(command, Command::Rnfr(_)) && !permissions.may_move_below(&path);
+        let verdict = match letter {
+            Some(_) if moves_more => Verdict::Denied,
+            letter => letter.map_or(Verdict::Allowed, |letter| permissions.verdict(letter, &judged)),
+        };
         let is_directory = is_directory.or_else(|| kind_of_target(&command));
         match (verdict, is_directory) {
             (Verdict::Allowed, _)
