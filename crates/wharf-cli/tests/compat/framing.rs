@@ -62,6 +62,29 @@ pub(crate) const CASES: &[Case] = &[
         client.expect("214*");
     })
     .own(),
+    Case::new("long replies that nobody reads are not made", |server| {
+        // A packet of commands whose replies are a hundred megabytes.
+        const STATUS: &[u8] = b"STAT /\r\n";
+        for number in 0..1_000 {
+            fs::write(server.home().join(format!("{number:0>200}")), "").expect("a file");
+        }
+        let mut client = Client::login(server);
+        let mut other = Client::login(server);
+        other.ask("STAT /", "213*");
+        let before = resident_kib(server);
+        client.stream().write_all(&STATUS.repeat(400)).expect("the server reads");
+        // It takes turns with the other, so by now it would have been answered as often.
+        for _ in 0..150 {
+            other.ask("STAT /", "213*");
+        }
+        let grown = resident_kib(server).saturating_sub(before);
+        assert!(grown < 16 << 10, "400 commands made it grow by {grown} KiB");
+        for _ in 0..400 {
+            client.expect("213*");
+        }
+        client.ask("NOOP", "200*");
+    })
+    .own(),
     Case::new("an over-long line is answered once", |server| {
         let mut client = Client::connect(server);
         client.send("A".repeat(20_000));

@@ -220,6 +220,17 @@ impl Session {
         None
     }
 
+    /// As [`poll_output`](Self::poll_output), but no further command is begun: for as long as the client has not taken
+    /// the replies to those before.
+    pub fn poll_begun(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Whether [`poll_output`](Self::poll_output) may have more to say than [`poll_begun`](Self::poll_begun).
+    pub fn may_begin(&self) -> bool {
+        self.held_line.is_some() || self.lines.buffered() > 0 || self.end.is_some()
+    }
+
     /// Whether more bytes of the client are of use now. While they are not, leave them in the socket.
     pub fn wants_input(&self) -> bool {
         self.takes_lines() && !self.lines.is_full()

@@ -37,6 +37,9 @@ use crate::tls::{LONGEST_HANDSHAKE, TlsSession};
 /// How long a client may take to take its last reply.
 pub(crate) const LAST_REPLY: Duration = Duration::from_secs(2);
 
+/// How many bytes of replies may wait for the client before no further command of it is begun.
+const MOST_UNTAKEN: usize = 16 << 10;
+
 /// Bids a client farewell and waits for it to close, as long as the server has the time.
 pub(crate) async fn take_leave(farewell: impl Future<Output = ()>, shutdown: &Shutdown) {
     tokio::select! {
@@ -273,7 +276,8 @@ impl Connection {
         let Self { session, control, replies, transfer, state, .. } = self;
         if !replies.is_empty() {
             let written = ready!(control.poll_write_all(context, replies));
-            if *state != State::Open || written.is_err() {
+            // What was not begun while there were too many can be now.
+            if *state != State::Open || written.is_err() || session.may_begin() {
                 return Poll::Ready(Woken::Wrote(written));
             }
         }
@@ -284,9 +288,15 @@ impl Connection {
         Poll::Pending
     }
 
+    /// What the session wants done next. A client that sends commands and takes no replies gets no more of them: the commands
+    /// of one packet may be hundreds, and some have long replies.
+    fn next_output(&mut self) -> Option<Output> {
+        if self.replies.len() < MOST_UNTAKEN { self.session.poll_output() } else { self.session.poll_begun() }
+    }
+
     /// Does all that the session wants done now.
     async fn obey_all(&mut self) {
-        while let Some(output) = self.session.poll_output() {
+        while let Some(output) = self.next_output() {
             match output {
                 Output::Reply(reply) => {
                     self.report_reply(&reply);
