@@ -24,8 +24,11 @@ pub(crate) struct Inherited {
     pub(crate) implicit: Vec<TcpListener>,
 }
 
-/// Makes room for as many clients as the system allows. Without it there is room for a few hundred.
+/// Makes room for as many clients as the system allows, and none for what is not used. Without it there is room for a few
+/// hundred.
 pub(crate) fn raise_limits() {
+    #[cfg(unix)]
+    wharf_sys::daemon::return_large_blocks();
     #[cfg(unix)]
     if let Err(error) = wharf_sys::daemon::raise_open_files_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");

@@ -1,4 +1,5 @@
-//! What a daemon asks of its system before it serves: enough open files, a umask, no signal for a lost connection.
+//! What a daemon asks of its system before it serves: enough open files, no more memory than it uses, a umask, no signal
+//! for a lost connection.
 //!
 //! ```
 //! use wharf_sys::daemon;
@@ -37,6 +38,22 @@ pub fn ignore_broken_pipe_signal() -> io::Result<()> {
     let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// Gives large blocks of memory back to the system when they are freed: what a password hash works in, say.
+///
+/// glibc takes such a block from the system directly, but only until it sees the first one freed: from then on it keeps
+/// the next ones of that size, in each of its arenas, of which there are eight for every processor.
+pub fn return_large_blocks() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    for (parameter, bytes) in [(libc::M_MMAP_THRESHOLD, LARGE), (libc::M_TRIM_THRESHOLD, 2 * LARGE)] {
+        // SAFETY: both only say when memory is asked for and given back. A value that is refused changes nothing.
+        unsafe { libc::mallopt(parameter, bytes) };
+    }
+}
+
+/// What is a large block of memory, in bytes: more than any buffer of a transfer.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGE: libc::c_int = 1 << 20;
 
 /// Sets the permission bits that new files of this process do not get, and returns those of before.
 pub fn set_umask(mask: u32) -> u32 {

@@ -5,7 +5,6 @@ use std::{fs, io::Write, net::Shutdown, thread};
 use crate::{
     case::Case,
     client::{Client, lossy},
-    server::Server,
 };
 
 pub(crate) const CASES: &[Case] = &[
@@ -49,7 +48,7 @@ pub(crate) const CASES: &[Case] = &[
         client.ask("NOOP", "200*");
     }),
     Case::new("a client that never reads is not buffered for", |server| {
-        let before = resident_kib(server);
+        let before = server.resident_kib();
         let mut client = Client::connect(server);
         client.stream().set_nonblocking(true).expect("a socket option");
         let lines = b"HELP\r\n".repeat(10_000);
@@ -57,7 +56,7 @@ pub(crate) const CASES: &[Case] = &[
         // The server stops reading once its replies are not taken.
         let sent: usize = (0..100).map_while(|_| stream.write(&lines).ok()).sum();
         client.stream().set_nonblocking(false).expect("a socket option");
-        let grown = resident_kib(server).saturating_sub(before);
+        let grown = server.resident_kib().saturating_sub(before);
         assert!(grown < 64 << 10, "{sent} bytes of commands made it grow by {grown} KiB");
         client.expect("214*");
     })
@@ -71,13 +70,13 @@ pub(crate) const CASES: &[Case] = &[
         let mut client = Client::login(server);
         let mut other = Client::login(server);
         other.ask("STAT /", "213*");
-        let before = resident_kib(server);
+        let before = server.resident_kib();
         client.stream().write_all(&STATUS.repeat(400)).expect("the server reads");
         // It takes turns with the other, so by now it would have been answered as often.
         for _ in 0..150 {
             other.ask("STAT /", "213*");
         }
-        let grown = resident_kib(server).saturating_sub(before);
+        let grown = server.resident_kib().saturating_sub(before);
         assert!(grown < 16 << 10, "400 commands made it grow by {grown} KiB");
         for _ in 0..400 {
             client.expect("213*");
@@ -109,14 +108,14 @@ pub(crate) const CASES: &[Case] = &[
         client.ask("NOOP", "200*");
     }),
     Case::new("an endless line takes no memory", |server| {
-        let before = resident_kib(server);
+        let before = server.resident_kib();
         let mut client = Client::connect(server);
         for _ in 0..32 {
             client.send_raw(&[b'A'; 1 << 20]);
         }
         client.send("");
         client.expect("500*");
-        let grown = resident_kib(server).saturating_sub(before);
+        let grown = server.resident_kib().saturating_sub(before);
         assert!(grown < 8 << 10, "an endless line made it grow by {grown} KiB");
         client.ask("NOOP", "200*");
     })
@@ -190,10 +189,4 @@ fn send_beside(client: &Client, bytes: Vec<u8>) {
     let mut stream = client.stream().try_clone().expect("a descriptor");
     // A failed write shows as a missing reply.
     thread::spawn(move || drop(stream.write_all(&bytes)));
-}
-
-fn resident_kib(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux");
-    line.trim_end_matches("kB").trim().parse().expect("a number")
 }

@@ -13,6 +13,12 @@ use crate::{
 const FULL: &str = "421 Too many connections*";
 const FULL_FOR_ADDRESS: &str = "421 Too many connections from the same IP address.";
 
+const HASHED: &str = "limits.failed_login_delay = '0s'
+    [[users]]
+    name = 'hashed'
+    password_hash = '$argon2id$v=19$m=19456,t=2,p=1$iutGOg2TwGrXl1REdYjMQg$R9vzoefl5jAqd/l0f01bf1CIGXYCi3jJd1TiSgFEUls'
+    home = '$DIR/home'";
+
 pub(crate) const CASES: &[Case] = &[
     Case::new("connections", |server| {
         let (first, _second) = (Client::connect(server), Client::connect(server));
@@ -77,6 +83,25 @@ pub(crate) const CASES: &[Case] = &[
             }
         });
     }),
+    Case::new("the memory of password hashes is given back", |server| {
+        let before = server.resident_kib();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..5 {
+                        let mut client = Client::connect(server);
+                        client.ask("USER hashed", "331*");
+                        client.ask("PASS wrong", "530*");
+                    }
+                });
+            }
+        });
+        // A hash works in 19 MiB.
+        eventually("nearly all of it is given back", || {
+            server.resident_kib().saturating_sub(before) < 32 << 10
+        });
+    })
+    .with(HASHED),
     Case::new("no file descriptors left", |server| {
         limit_descriptors(server, 40);
         let crowd: Vec<TcpStream> =

@@ -128,6 +128,14 @@ impl Server {
         self.process.as_ref().expect("only a server of our own has a process").child.id()
     }
 
+    /// The memory that the process has, in KiB.
+    #[allow(dead_code, reason = "not every test binary asks")]
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux");
+        line.trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
     /// Whether there is still a program to ask.
     pub(crate) fn is_running(&mut self) -> bool {
         self.process.as_mut().is_none_or(|process| matches!(process.child.try_wait(), Ok(None)))
