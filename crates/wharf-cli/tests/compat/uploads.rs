@@ -111,6 +111,22 @@ pub(crate) const CASES: &[Case] = &[
         assert_eq!(names.len(), 20);
         assert!(names.iter().all(|name| name.file_name().as_encoded_bytes().starts_with(b"same")));
     }),
+    Case::new("a file that is deleted meanwhile is not stored", |server| {
+        let (mut client, mut other) = (Client::login(server), Client::login(server));
+        for command in ["STOR file", "APPE file"] {
+            let mut data = client.start(command);
+            data.write_all(b"text").expect("the server reads");
+            other.ask("DELE file", "250*");
+            drop(data);
+            client.expect("451 No such file or directory*");
+        }
+        let data = client.start("STOR file");
+        other.ask("RNFR file", "350*");
+        other.ask("RNTO moved", "250*");
+        drop(data);
+        client.expect("226*");
+    })
+    .own(),
     Case::new("disk full", |server| {
         let _mount = Mount::small(server.home().join("small"));
         fill(server, 1 << 20);

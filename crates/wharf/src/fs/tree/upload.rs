@@ -36,6 +36,8 @@ pub(in super::super) struct Upload {
     place: Option<Place>,
     plan: Plan,
     sync: bool,
+    /// Whether the file had a name when the upload began, so that it may lose it. Some file systems do not count names.
+    named: bool,
 }
 
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Uploading<'_> {
         if self.uploads.publish == Publish::Staged {
             let place = self.root.place(path)?;
             let (file, staged) = Staged::begin(&place, mode)?;
-            return Ok((file, self.upload(Some(place), Plan::Publish(staged))));
+            return Ok((file, self.upload(Some(place), Plan::Publish(staged), false)));
         }
         let create = if matches!(mode, WriteMode::At(_)) { OFlags::empty() } else { OFlags::CREATE };
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | create;
@@ -71,34 +73,34 @@ impl Uploading<'_> {
         } else {
             (None, self.root.open_at(from_root(path), flags, Lookup::Disk).map(File::from)?)
         };
-        let size = take(&file)?.size;
+        let Metadata { size, links, .. } = take(&file)?;
         if self.root.stays() {
             brief(size)?;
         }
         position(&file, mode, size)?;
         let held_nothing = mode == WriteMode::Replace || size == 0;
-        Ok((file, self.upload(place, self.in_place(held_nothing))))
+        Ok((file, self.upload(place, self.in_place(held_nothing), links > 0)))
     }
 
     /// Opens a file for an upload under a name that is free.
     pub(super) fn begin_new(&self, path: &VPath) -> FsResult<(File, Upload)> {
         let place = self.root.parent(path)?;
-        let (file, plan) = match self.uploads.publish {
+        let (file, plan, named) = match self.uploads.publish {
             Publish::Staged => {
                 let (file, staged) = Staged::begin_new(&place)?;
-                (file, Plan::Publish(staged))
+                (file, Plan::Publish(staged), false)
             }
             Publish::Direct => {
                 let file = open_in(&place, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
-                take(&file)?;
-                (file, self.in_place(true))
+                let links = take(&file)?.links;
+                (file, self.in_place(true), links > 0)
             }
         };
-        Ok((file, self.upload(Some(place), plan)))
+        Ok((file, self.upload(Some(place), plan, named)))
     }
 
-    fn upload(&self, place: Option<Place>, plan: Plan) -> Upload {
-        Upload { place, plan, sync: self.uploads.sync }
+    fn upload(&self, place: Option<Place>, plan: Plan, named: bool) -> Upload {
+        Upload { place, plan, sync: self.uploads.sync, named }
     }
 
     fn in_place(&self, held_nothing: bool) -> Plan {
@@ -139,7 +141,11 @@ impl Upload {
             }
             (Plan::Keep | Plan::DeleteAborted, Ending::Complete | Ending::Unproven, _) => {
                 self.flush(&file)?;
+                let deleted = self.named && metadata_of_handle(&file)?.links == 0;
                 wharf_sys::close(file)?;
+                if deleted {
+                    return Err(FsErrorKind::NotFound.into());
+                }
             }
         }
         match &self.place {
