@@ -13,6 +13,7 @@ use crate::{
     case::Case,
     client::{Client, lossy},
     server::Server,
+    uploads::Mount,
 };
 
 const SECRET: &str = "top secret";
@@ -163,6 +164,23 @@ pub(crate) const CASES: &[Case] = &[
         client.ask("CWD loop", "550*");
         client.ask("DELE loop", "250*");
     }),
+    Case::new("the server does not show itself by a procfs in a home", |server| {
+        let _mount = Mount::of_procfs(server.home().join("proc"));
+        symlink("proc/self/environ", server.home().join("link")).expect("a link");
+        let mut client = Client::login(server);
+        for path in ["proc", "proc/self/environ", "proc/self/maps", "proc/self/fd", "proc/1/status"] {
+            for verb in ["RETR", "STOR", "APPE", "LIST", "MLSD", "CWD", "SIZE", "STAT", "SITE CHMOD 644"] {
+                client.ask(format!("{verb} {path}"), "5?0*");
+            }
+        }
+        for command in ["RETR link", "STOR link", "MLST link", "DELE proc/self/environ"] {
+            client.ask(command, "550*");
+        }
+        let listing = lossy(&client.download("NLST"));
+        assert_eq!(listing, "link\r\nproc\r\n");
+    })
+    .own()
+    .only_if(Mount::of_procfs_is_possible, "needs the right to mount a procfs"),
     Case::new("a directory swapped for a link while it is used", |server| race(server)).own(),
 ];
 

@@ -254,19 +254,33 @@ fn fill(server: &Server, size: usize) {
     assert!(xferlog().contains(&format!(" 127.0.0.1 {stored} ")), "{}", xferlog());
 }
 
-/// A file system of 64 KiB.
-struct Mount(PathBuf);
+/// A file system that goes when this does.
+pub(crate) struct Mount(PathBuf);
+
+/// One of 64 KiB.
+const SMALL: &[&str] = &["-t", "tmpfs", "-o", "size=64k", "tmpfs"];
+const PROCFS: &[&str] = &["-t", "proc", "proc"];
 
 impl Mount {
     fn is_possible() -> bool {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("probe");
-        fs::create_dir(&path).is_ok() && mount(&path) && unmount(&path)
+        can_mount(SMALL)
     }
 
     fn small(path: PathBuf) -> Self {
+        Self::new(SMALL, path)
+    }
+
+    pub(crate) fn of_procfs_is_possible() -> bool {
+        can_mount(PROCFS)
+    }
+
+    pub(crate) fn of_procfs(path: PathBuf) -> Self {
+        Self::new(PROCFS, path)
+    }
+
+    fn new(what: &[&str], path: PathBuf) -> Self {
         fs::create_dir(&path).expect("a directory");
-        assert!(mount(&path), "mounting worked a moment ago");
+        assert!(mount(what, &path), "mounting worked a moment ago");
         Self(path)
     }
 }
@@ -278,9 +292,14 @@ impl Drop for Mount {
     }
 }
 
-fn mount(path: &Path) -> bool {
-    let mut command = Command::new("mount");
-    succeeds(command.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(path))
+fn can_mount(what: &[&str]) -> bool {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("probe");
+    fs::create_dir(&path).is_ok() && mount(what, &path) && unmount(&path)
+}
+
+fn mount(what: &[&str], path: &Path) -> bool {
+    succeeds(Command::new("mount").args(what).arg(path))
 }
 
 fn unmount(path: &Path) -> bool {

@@ -22,7 +22,8 @@ use crate::auth::User;
 /// renamed or replaced meanwhile leads out. Symbolic links that stay inside work, relative ones and absolute ones
 /// (judged as paths of the host); one that leads out is refused with
 /// [`OutsideHome`](super::FsErrorKind::OutsideHome), even if it would come back in. The link itself can be renamed
-/// and deleted all the same. What is mounted below the directory belongs to it.
+/// and deleted all the same. What is mounted below the directory belongs to it, but for procfs, which is closed: it
+/// would show the server's own memory map, open files and environment.
 ///
 /// Outside Linux the standard library's means are weaker: links are judged before a path is used, so whoever can
 /// replace directories *on the host* while a client works can lead it out.

@@ -157,10 +157,12 @@ impl Root {
     }
 
     /// Passes on what clients may see: everything below the root but procfs. There the kernel shows a process its own
-    /// memory map and open files, whoever its thread works for, and the process is the server.
+    /// memory map, open files and environment, whoever its thread works for, and the process is the server. Who serves a
+    /// procfs itself means it.
     fn shown<T: AsFd>(&self, handle: T) -> FsResult<T> {
-        let is_procfs = || fstatfs(&handle).is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC);
-        if self.is_everything() && is_procfs() {
+        // A server on the network would have to be asked what it is; on which device it is, is known.
+        let may_be_procfs = !self.stays && metadata_of_handle(&handle)?.device != self.directory.0;
+        if may_be_procfs && is_procfs(&handle) && !is_procfs(&*self.handle) {
             return Err(FsErrorKind::PermissionDenied.into());
         }
         Ok(handle)
@@ -309,6 +311,10 @@ impl Root {
     fn is_everything(&self) -> bool {
         self.names.first().is_some_and(|real| real == b"/")
     }
+}
+
+fn is_procfs(handle: impl AsFd) -> bool {
+    fstatfs(handle).is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC)
 }
 
 /// Whether the absolute `path` names each directory once, as the kernel spells paths.
