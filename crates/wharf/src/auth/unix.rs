@@ -41,6 +41,11 @@ use super::{AuthError, Authorizer, Login, User};
 /// for: one that has expired is refused.
 ///
 /// Passwords are checked on the blocking pool, a few at a time, and all refusals take the same time.
+///
+/// # What users have of the process
+/// Files are found, opened, named and removed with the rights of the user; the bytes of an open file are moved with those of the
+/// process. Quotas and blocks that a file system reserves therefore bind users only if they bind the process: give up
+/// `CAP_SYS_RESOURCE` before the server starts, as the program `wharf` does.
 #[derive(Clone)]
 #[doc(alias = "UnixAuthorizer")]
 pub struct UnixUsers(Arc<Inner>);

@@ -23,6 +23,9 @@ use super::staged::Staged;
 use crate::config::{Incomplete, Publish};
 use crate::{Uploads, VPath};
 
+/// Set-user-id and set-group-id.
+const SET_ID: u32 = 0o6000;
+
 /// What an upload needs to begin.
 pub(super) struct Uploading<'a> {
     pub(super) root: &'a Root,
@@ -73,13 +76,15 @@ impl Uploading<'_> {
         } else {
             (None, self.root.open_at(from_root(path), flags, Lookup::Disk).map(File::from)?)
         };
-        let Metadata { size, links, .. } = take(&file)?;
+        let found = take(&file)?;
+        let size = found.size;
         if self.root.stays() {
             brief(size)?;
         }
         position(&file, mode, size)?;
+        lend_nothing(&file, &found, mode)?;
         let held_nothing = mode == WriteMode::Replace || size == 0;
-        Ok((file, self.upload(place, self.in_place(held_nothing), links > 0)))
+        Ok((file, self.upload(place, self.in_place(held_nothing), found.links > 0)))
     }
 
     /// Opens a file for an upload under a name that is free.
@@ -214,6 +219,17 @@ pub(super) fn position(mut file: &File, mode: WriteMode, size: u64) -> FsResult<
         WriteMode::Append => _ = file.seek(SeekFrom::Start(size))?,
     }
     Ok(())
+}
+
+/// Takes away the bits that lend a program the rights of its owner or group, as the kernel does when somebody writes to it.
+/// It would leave them when root does, and the bytes are written with the rights of the server.
+fn lend_nothing(file: &File, found: &Metadata, mode: WriteMode) -> FsResult<()> {
+    if found.mode & SET_ID == 0 {
+        return Ok(());
+    }
+    // To the kernel a file that is cut to the length it has is written to.
+    let length = if mode == WriteMode::Replace { 0 } else { found.size };
+    Ok(file.set_len(length)?)
 }
 
 /// Removes a name if it still is that of `file`.

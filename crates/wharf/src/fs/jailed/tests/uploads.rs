@@ -127,3 +127,32 @@ async fn the_sweep_removes_what_nobody_writes() {
     assert!(world.home().join(alive).exists() && world.outside().join(dead).exists());
     assert!(!world.home().join("dir/deep").join(dead).exists());
 }
+
+/// Root may keep such bits when it writes, and the bytes are written by a server that may still be all of root.
+#[tokio::test]
+async fn what_a_user_writes_to_loses_the_rights_of_its_owner() {
+    if !rustix::process::getuid().is_root() {
+        println!(
+            "skipped: what_a_user_writes_to_loses_the_rights_of_its_owner needs root, to work as another user"
+        );
+        return;
+    }
+    let (world, jail) = of_nobody();
+    let staged = Uploads { publish: Publish::Staged, ..Uploads::default() };
+    let program = world.home().join("program");
+    for jail in [jail.clone(), jail.with_uploads(staged)] {
+        for (mode, before) in [
+            (WriteMode::At(1), "old"),
+            (WriteMode::Append, "old"),
+            (WriteMode::Append, ""),
+            (WriteMode::Replace, "old"),
+            (WriteMode::Replace, ""),
+        ] {
+            fs::write(&program, before).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o6777)).unwrap();
+            store(&jail, "program", mode, "new", Ending::Complete).await.unwrap();
+            let after = fs::metadata(&program).unwrap();
+            assert_eq!((after.uid(), after.mode() & 0o7777), (0, 0o777), "{mode:?} {before:?}");
+        }
+    }
+}
