@@ -37,6 +37,7 @@ pub(crate) const CASES: &[Case] = &[
         check: |server| cut(server, "426", false),
     },
     Case { name: "uploads of killed clients", settings: "uploads.incomplete = 'delete'", check: killed },
+    Case { name: "uploads cut within a record are refused", settings: "", check: cut_within_a_record },
     Case { name: "whole uploads", settings: "tls.close_notify = 'require'", check: whole },
     Case { name: "no ticket on an upload", settings: "", check: no_ticket },
     Case { name: "downloads end with close_notify", settings: "", check: download },
@@ -89,6 +90,23 @@ fn killed(server: &Server) {
             server.log().lines().any(|line| line.contains(&logged) && line.contains("cause=ControlLost"))
         });
         assert!(!server.home().join(name).exists());
+    }
+}
+
+/// An upload that ends within a record: no client means to end there, whatever it thinks of `close_notify`.
+fn cut_within_a_record(server: &Server) {
+    for (version, size) in VERSIONS.iter().flat_map(|version| SIZES.map(|size| (version, size))) {
+        let mut client = Client::protected(server, &config(server, &[version]));
+        let mut data = client.start("STOR file");
+        data.write_all(&vec![7; size]).expect("the server reads");
+        data.conn.writer().write_all(&[7; 100]).expect("room for a record");
+        let mut record = Vec::new();
+        data.conn.write_tls(&mut record).expect("memory");
+        record.pop();
+        data.sock.write_all(&record).expect("the server reads");
+        data.sock.shutdown(Shutdown::Write).expect("an open socket");
+        client.expect("426");
+        assert_eq!(fs::metadata(server.home().join("file")).expect("what came").len(), size as u64);
     }
 }
 

@@ -80,7 +80,7 @@ fn take_all(
         let room = traffic.room();
         let size = room.len().min(turn.left());
         match take(socket, room.split_at_mut(size).0) {
-            Ok(0) => return Ok(Received::End(Err(io::ErrorKind::UnexpectedEof.into()))),
+            Ok(0) => return Ok(Received::End(Err(traffic.cut()))),
             Ok(count) => traffic.added(count),
             Err(error) => {
                 if let Some(received) = turn.failed(error) {

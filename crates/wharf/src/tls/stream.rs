@@ -11,7 +11,8 @@ use super::traffic::Traffic;
 
 /// A connection under TLS, its handshake done.
 ///
-/// Reading tells the peer's ends apart: nothing is `close_notify`, [`io::ErrorKind::UnexpectedEof`] an end without it.
+/// Reading tells the peer's ends apart: nothing is `close_notify`, [`io::ErrorKind::UnexpectedEof`] an end without it, and one
+/// within a record [`io::ErrorKind::InvalidData`].
 #[derive(Debug)]
 pub(crate) struct TlsStream<S> {
     stream: S,
@@ -89,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             traffic.added(count);
             match read {
                 Poll::Ready(Ok(())) if count == 0 => {
-                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                    return Poll::Ready(Err(traffic.cut()));
                 }
                 Poll::Ready(Ok(())) => {}
                 other => {

@@ -190,6 +190,16 @@ impl Traffic {
         })
     }
 
+    /// What it means that the socket has ended before the peer's last word: [`io::ErrorKind::UnexpectedEof`], or worse within
+    /// a record, which is no client's way to end.
+    pub(crate) fn cut(&self) -> io::Error {
+        if self.unopened < self.incoming.len() {
+            io::Error::new(io::ErrorKind::InvalidData, "the connection ended within a record")
+        } else {
+            io::ErrorKind::UnexpectedEof.into()
+        }
+    }
+
     /// Gives up buffers that are empty.
     pub(super) fn release(&mut self) {
         if self.purpose == Use::Control && self.plain.is_empty() && self.unopened == self.incoming.len() {
