@@ -51,9 +51,9 @@ pub fn return_large_blocks() {
     }
 }
 
-/// What is a large block of memory, in bytes: more than any buffer of a transfer.
+/// What is a large block of memory, in bytes: a buffer of a transfer, of which some are kept for the next one.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LARGE: libc::c_int = 1 << 20;
+const LARGE: libc::c_int = 1 << 18;
 
 /// Sets the permission bits that new files of this process do not get, and returns those of before.
 pub fn set_umask(mask: u32) -> u32 {

@@ -1,6 +1,6 @@
 //! Limits on connections: the refusal is readable, and nothing else suffers.
 
-use std::{net::TcpStream, thread};
+use std::{io::Write, net::TcpStream, thread};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
@@ -102,6 +102,25 @@ pub(crate) const CASES: &[Case] = &[
         });
     })
     .with(HASHED),
+    Case::new("the memory of uploads is given back", |server| {
+        let before = server.resident_kib();
+        let mut uploads: Vec<_> = (0..200)
+            .map(|number| {
+                let mut client = Client::login(server);
+                let mut data = client.start(format!("STOR {number}"));
+                data.write_all(&[b'x'; 200_000]).expect("the server reads");
+                (client, data)
+            })
+            .collect();
+        uploads.drain(..).for_each(|(mut client, data)| {
+            drop(data);
+            client.expect("226*");
+        });
+        // Buffers of 8 MiB are kept for the next ones.
+        eventually("nearly all of it is given back", || {
+            server.resident_kib().saturating_sub(before) < 16 << 10
+        });
+    }),
     Case::new("no file descriptors left", |server| {
         limit_descriptors(server, 40);
         let crowd: Vec<TcpStream> =
