@@ -11,8 +11,6 @@
 //! An upload that fits one buffer costs one hop to the pool, which writes and closes the file.
 
 mod buffer;
-#[cfg(target_os = "linux")]
-mod cork;
 #[cfg(any(target_os = "linux", feature = "tls"))]
 mod hop;
 #[cfg(target_os = "linux")]

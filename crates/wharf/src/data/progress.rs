@@ -155,12 +155,6 @@ impl Watch {
         self.timeout.is_zero() || self.timeout > time
     }
 
-    /// Whether there is a speed limit.
-    #[cfg(target_os = "linux")]
-    pub(super) fn is_paced(&self) -> bool {
-        self.pace.is_some()
-    }
-
     /// How many bytes to move at once, where there is room for `most`.
     pub(super) fn piece(&self, most: usize) -> usize {
         self.pace.as_ref().map_or(most, |pace| pace.piece.min(most))

@@ -81,19 +81,13 @@ async fn send_file(
 /// Sends a local file by the kernel; false when the kernel cannot, at whatever point that turns out.
 #[cfg(target_os = "linux")]
 async fn by_kernel(stream: &mut PlainStream, reader: &mut Reader, watch: &mut Watch) -> Result<bool, Cause> {
-    use super::cork::Cork;
     use super::kernel::{self, Sent};
 
     if send_small(stream, reader, watch).await? {
         return Ok(true);
     }
     let socket = stream.socket().map_err(broken)?;
-    // What is paced comes in pieces that are meant to arrive.
-    let mut cork = (!watch.is_paced()).then(|| Cork::new(socket));
     loop {
-        if let Some(cork) = &mut cork {
-            cork.adjust();
-        }
         let warm = watch.wait(reader.warm()).await?.map_err(failed)?;
         match kernel::send(socket, reader, watch.piece(warm)).map_err(broken)? {
             Sent::Bytes(0) => return Ok(true),
