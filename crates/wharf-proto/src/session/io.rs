@@ -254,8 +254,9 @@ pub enum Ending {
     Complete,
     /// It was cut: by a reset, an ABOR, a timeout or an error.
     Aborted,
-    /// It ended without an error, but nothing proves that all of it came: the control connection was gone, or TLS
-    /// closed without `close_notify`.
+    /// It ended without an error, but nothing proves that all of it came: of an upload, the control connection was gone, or
+    /// TLS closed without `close_notify`; of a download under TLS, the client's system took all and then reset the connection,
+    /// as it does when `close_notify` is not read.
     Unproven,
 }
 

@@ -142,8 +142,10 @@ async fn end_sending(
         Ok(()) => settle::settle(stream, watch).await,
         Err(cause) => Err(cause),
     };
-    let Err(cause) = settled else {
-        return (Ending::Complete, None);
+    let cause = match settled {
+        Ok(Ending::Complete) => return (Ending::Complete, None),
+        Ok(ending) => return (ending, Some(Cause::Peer)),
+        Err(cause) => cause,
     };
     if cause != Cause::Abort {
         // A FIN would look like the end of the file. A client that asked for the abort knows better.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
-use wharf_proto::Cause;
+use wharf_proto::{Cause, Ending};
 
 use super::progress::Watch;
 use super::send::{broken, send_pending};
@@ -23,24 +23,34 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// The largest transfer that a client's system acknowledges whole whether or not the client reads it.
 const UNREAD: u64 = 64 * 1024;
 
+/// The largest segment, in bytes. The last one is acknowledged late, and a reset overtakes that.
+const SEGMENT: u32 = 64 * 1024;
+
 /// How often to look whether more was acknowledged: nothing wakes us for that.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Says that nothing follows and finds out whether the client took everything: its system acknowledged all bytes, and
-/// it did not reset the connection over bytes that it never read.
+/// it did not reset the connection over bytes that it never read. Under TLS that proves nothing, because `close_notify`
+/// may be all that it did not read: clients that know the size of a file leave without.
 ///
 /// # Errors
 /// [`Cause::Peer`] when it did not; the cause, when the transfer is to end first.
-pub(super) async fn settle(stream: &mut DataStream, watch: &Watch) -> Result<(), Cause> {
+pub(super) async fn settle(stream: &mut DataStream, watch: &Watch) -> Result<Ending, Cause> {
     send_pending(stream, watch).await?;
     watch.wait(stream.shutdown()).await?.map_err(broken)?;
-    watch.wait(acknowledged(stream)).await?.map_err(broken)?;
-    if watch.progress.bytes() > UNREAD {
-        let socket = stream.socket().map_err(broken)?;
+    match watch.wait(taken(stream, watch.progress.bytes())).await? {
+        Ok(()) => Ok(Ending::Complete),
+        Err(_) if stream.is_protected() && had_all(stream) => Ok(Ending::Unproven),
+        Err(error) => Err(broken(error)),
+    }
+}
+
+/// Waits for what shows that the client took so many bytes.
+async fn taken(stream: &mut DataStream, bytes: u64) -> io::Result<()> {
+    acknowledged(stream).await?;
+    if bytes > UNREAD {
         // Silence is as good as FIN.
-        if let Ok(read) = watch.wait(timeout(FAREWELL, closed(socket))).await? {
-            read.map_err(broken)?;
-        }
+        timeout(FAREWELL, closed(stream.socket()?)).await.unwrap_or(Ok(()))?;
     }
     Ok(())
 }
@@ -84,6 +94,11 @@ async fn closed(socket: &TcpStream) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether the peer's system has acknowledged everything but perhaps the last segment, before it reset the connection.
+fn had_all(stream: &DataStream) -> bool {
+    cfg!(target_os = "linux") && unacknowledged(stream).is_ok_and(|left| left <= SEGMENT)
 }
 
 /// How many bytes the peer's system has not acknowledged yet, our FIN counting as one.

@@ -96,6 +96,15 @@ impl DataStream {
         }
     }
 
+    /// Whether it is under TLS.
+    pub(super) fn is_protected(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+        }
+    }
+
     /// Whether sealed bytes wait to be sent.
     pub(super) fn has_pending(&self) -> bool {
         match self {

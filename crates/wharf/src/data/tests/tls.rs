@@ -81,3 +81,37 @@ async fn an_upload_without_close_notify_is_not_complete() {
         }
     }
 }
+
+/// A client that knows the size closes when it has that, and its system resets the connection over the `close_notify` that
+/// nobody read. One that leaves earlier looks the same but for what it acknowledged.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_client_that_leaves_without_reading_the_goodbye_took_everything() {
+    const MEBIBYTE: usize = 1 << 20;
+    for (size, reads, expected) in
+        [(MEBIBYTE, MEBIBYTE, Ending::Unproven), (64 * MEBIBYTE, MEBIBYTE, Ending::Aborted)]
+    {
+        let (job, client) = protect(Fixture::new(source(&pattern(size))).await).await;
+        let (mut socket, mut connection) = client.into_inner();
+        let reading = async move {
+            let mut got = Vec::new();
+            while got.len() < reads {
+                let mut record = vec![0; 5];
+                socket.read_exact(&mut record).await.unwrap();
+                record.resize(5 + usize::from(u16::from_be_bytes([record[3], record[4]])), 0);
+                socket.read_exact(&mut record[5..]).await.unwrap();
+                let mut record = record.as_slice();
+                while !record.is_empty() {
+                    connection.read_tls(&mut record).unwrap();
+                    connection.process_new_packets().unwrap();
+                }
+                // It reads what there is, and says that there is no more.
+                let _ = connection.reader().read_to_end(&mut got);
+            }
+            assert!(socket.peek(&mut [0]).await.unwrap() > 0, "more is there");
+        };
+        let (end, ()) = tokio::join!(run(job), reading);
+        assert_eq!((end.ending, end.cause), (expected, Some(Cause::Peer)));
+        assert_eq!(end.is_told_complete(), expected == Ending::Unproven);
+    }
+}
