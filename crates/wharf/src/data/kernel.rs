@@ -23,7 +23,7 @@ use super::lazy::Lazy;
 use super::progress::{Progress, Watch};
 use super::reader::Reader;
 use super::send::failed;
-use super::stream::{DataStream, PeerEnd, PlainStream};
+use super::stream::{DataStream, PeerEnd, PlainStream, set_low_water};
 use super::upload::{LocalUpload, OpenFile};
 use crate::fs::FsResult;
 
@@ -142,7 +142,7 @@ impl Mover {
         progress: &Progress,
     ) -> FsResult<Received> {
         let mut turn = Turn::new(most, progress);
-        wake_for(socket, BURST);
+        set_low_water(&socket.into(), BURST);
         while !turn.is_over() {
             match self.take(socket, turn.left()) {
                 Ok(0) => return Ok(Received::End(Ok(0))),
@@ -153,7 +153,7 @@ impl Mover {
                 Err(error) => {
                     if let Some(received) = turn.failed(error) {
                         // Whoever waits for the next hop waits for the next byte.
-                        wake_for(socket, 1);
+                        set_low_water(&socket.into(), 1);
                         return Ok(received);
                     }
                 }
@@ -203,11 +203,6 @@ impl Mover {
         }
         Ok(())
     }
-}
-
-/// Has `poll` tell of so many bytes and not of fewer. Where that cannot be, it tells of all.
-fn wake_for(socket: &StdStream, bytes: u32) {
-    let _ = wharf_sys::set_receive_low_water(socket, bytes);
 }
 
 /// Has `take` read from the socket; where nothing has arrived it gets a second chance after a little wait.

@@ -282,9 +282,10 @@ impl AsyncWrite for PlainStream {
     }
 }
 
-/// Whether it could be done.
+/// Has a wait for `socket` end only with so many bytes, with the end, or when the client has no room for more; whether that
+/// could be done.
 #[cfg(target_os = "linux")]
-fn set_low_water(socket: &SockRef<'_>, bytes: u32) -> bool {
+pub(super) fn set_low_water(socket: &SockRef<'_>, bytes: u32) -> bool {
     wharf_sys::set_receive_low_water(&**socket, bytes).is_ok()
 }
 
