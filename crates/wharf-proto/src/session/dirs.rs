@@ -49,8 +49,9 @@ impl Session {
         let judged = judged_path(&command, &path);
         let moves_more = matches!(command, Command::Rnfr(_)) && !permissions.may_move_below(&path);
         let verdict = match letter {
+            None => Verdict::Allowed,
             Some(_) if moves_more => Verdict::Denied,
-            letter => letter.map_or(Verdict::Allowed, |letter| permissions.verdict(letter, &judged)),
+            Some(letter) => permissions.verdict(letter, &judged),
         };
         let is_directory = is_directory.or_else(|| kind_of_target(&command));
         match (verdict, is_directory) {
