@@ -2,9 +2,12 @@
 //!
 //! `cargo run --example filesystem`, then `curl ftp://user:12345@localhost:2121/`
 
+use std::path::PathBuf;
+
 use wharf::auth::VirtualUsers;
 use wharf::fs::{
-    Detail, Entries, FileSystem, FsErrorKind, FsResult, JailedFs, Metadata, Sink, Source, WriteMode,
+    Detail, Entries, FileSystem, FsErrorKind, FsResult, JailedFs, Metadata, Sink, Source, Timestamp,
+    WriteMode,
 };
 use wharf::{Server, VPath};
 
@@ -15,9 +18,27 @@ fn visible(path: &VPath) -> FsResult<&VPath> {
     if hidden { Err(FsErrorKind::NotFound.into()) } else { Ok(path) }
 }
 
+// One that is not forwarded would do what the trait does by default, which is less than the files below can do.
+#[deny(clippy::missing_trait_methods)]
 impl FileSystem for NoDotFiles {
+    fn start(&self) -> VPath {
+        self.0.start()
+    }
+
+    fn local_path(&self, path: &VPath) -> Option<PathBuf> {
+        self.0.local_path(path)
+    }
+
     async fn metadata(&self, path: &VPath) -> FsResult<Metadata> {
         self.0.metadata(visible(path)?).await
+    }
+
+    async fn link_metadata(&self, path: &VPath) -> FsResult<Metadata> {
+        self.0.link_metadata(visible(path)?).await
+    }
+
+    async fn enter(&self, path: &VPath) -> FsResult<()> {
+        self.0.enter(visible(path)?).await
     }
 
     async fn list(&self, path: &VPath, detail: Detail) -> FsResult<Entries> {
@@ -30,6 +51,13 @@ impl FileSystem for NoDotFiles {
 
     async fn write(&self, path: &VPath, mode: WriteMode) -> FsResult<Sink> {
         self.0.write(visible(path)?, mode).await
+    }
+
+    async fn write_unique(&self, directory: &VPath, prefix: &[u8]) -> FsResult<(VPath, Sink)> {
+        if prefix.starts_with(b".") {
+            return Err(FsErrorKind::InvalidName.into());
+        }
+        self.0.write_unique(visible(directory)?, prefix).await
     }
 
     async fn create_dir(&self, path: &VPath) -> FsResult<()> {
@@ -46,6 +74,14 @@ impl FileSystem for NoDotFiles {
 
     async fn rename(&self, from: &VPath, to: &VPath) -> FsResult<()> {
         self.0.rename(visible(from)?, visible(to)?).await
+    }
+
+    async fn set_modified(&self, path: &VPath, time: Timestamp) -> FsResult<()> {
+        self.0.set_modified(visible(path)?, time).await
+    }
+
+    async fn set_mode(&self, path: &VPath, mode: u32) -> FsResult<()> {
+        self.0.set_mode(visible(path)?, mode).await
     }
 }
 
