@@ -95,6 +95,13 @@ pub struct Login<'a> {
     pub certificate: Option<&'a str>,
 }
 
+impl<'a> Login<'a> {
+    /// What a client says that has connected in clear from `peer` to our address `local`: to try an [`Authorizer`] out.
+    pub fn new(user: &'a str, password: &'a Secret, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self { user, password, peer, local, secured: false, certificate: None }
+    }
+}
+
 /// Why a login is refused.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -158,11 +165,11 @@ pub struct User {
     pub limits: UserLimits,
 }
 
-/// What one user may use up, all sessions taken together. `None` is no limit.
+/// What one user may use up. `None` is no limit of the user's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UserLimits {
-    /// Sessions at once.
+    /// Sessions at once, from wherever they come.
     pub sessions: Option<std::num::NonZeroUsize>,
     /// Bytes per second of one upload; overrides the server's.
     pub upload_rate: Option<NonZeroU64>,

@@ -304,15 +304,7 @@ mod tests {
     async fn login(users: &VirtualUsers, user: &str, password: &str) -> Result<User, AuthError> {
         let password = Secret::new(password);
         let address = SocketAddr::from(([127, 0, 0, 1], 21));
-        let login = Login {
-            user,
-            password: &password,
-            peer: address,
-            local: address,
-            secured: false,
-            certificate: None,
-        };
-        users.authenticate(login).await
+        users.authenticate(Login::new(user, &password, address, address)).await
     }
 
     fn letters(text: &str) -> Letters {

@@ -161,7 +161,7 @@ impl Connection {
         let mut connection = Self {
             session: Session::new(Arc::clone(&shared.rules), peer, implicit_tls, now),
             shared,
-            info: Arc::new(SessionInfo::new(id, peer)),
+            info: Arc::new(SessionInfo::new(id, peer.remote, peer.local)),
             control: Control::Plain(Box::new(stream)),
             #[cfg(feature = "tls")]
             tls: None,

@@ -159,16 +159,10 @@ pub struct SessionInfo {
 }
 
 impl SessionInfo {
-    pub(crate) fn new(id: u64, peer: wharf_proto::Peer) -> Self {
-        Self {
-            id,
-            peer: peer.remote,
-            local: peer.local,
-            user: None,
-            secured: false,
-            certificate: None,
-            client: None,
-        }
+    /// A session in clear from `peer` to our address `local` in which nobody has logged in yet. The server makes its own;
+    /// this is to try an [`EventHandler`] out.
+    pub fn new(id: u64, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self { id, peer, local, user: None, secured: false, certificate: None, client: None }
     }
 }
 
@@ -204,6 +198,26 @@ pub struct Transfer {
     pub protected: bool,
 }
 
+impl Transfer {
+    /// A whole but empty file that was transferred in clear and as it is, in no time. The server makes its own; this is
+    /// to try an [`EventHandler`] out.
+    pub fn new(verb: &'static str, direction: Direction, path: VPath) -> Self {
+        Self {
+            verb,
+            path,
+            local_path: None,
+            direction,
+            transfer_type: TransferType::Binary,
+            ending: Ending::Complete,
+            cause: None,
+            completed: true,
+            bytes: 0,
+            elapsed: Duration::ZERO,
+            protected: false,
+        }
+    }
+}
+
 /// A command and its answer.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -224,31 +238,17 @@ mod tests {
 
     /// A session of ann's.
     pub(super) fn session() -> SessionInfo {
-        SessionInfo {
-            id: 7,
-            peer: SocketAddr::from(([192, 0, 2, 1], 50312)),
-            local: SocketAddr::from(([192, 0, 2, 2], 21)),
-            user: Some("ann".into()),
-            secured: false,
-            certificate: None,
-            client: None,
-        }
+        let (peer, local) = (([192, 0, 2, 1], 50312), ([192, 0, 2, 2], 21));
+        SessionInfo { user: Some("ann".into()), ..SessionInfo::new(7, peer.into(), local.into()) }
     }
 
     /// A download that ended well.
     pub(super) fn transfer() -> Transfer {
         Transfer {
-            verb: "RETR",
-            path: VPath::parse(b"/a b.txt").unwrap(),
             local_path: Some("/srv/ann/a b.txt".into()),
-            direction: Direction::Send,
-            transfer_type: TransferType::Binary,
-            ending: Ending::Complete,
-            cause: None,
-            completed: true,
             bytes: 12,
             elapsed: Duration::from_millis(3),
-            protected: false,
+            ..Transfer::new("RETR", Direction::Send, VPath::parse(b"/a b.txt").unwrap())
         }
     }
 
