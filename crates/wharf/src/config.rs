@@ -24,7 +24,9 @@ pub struct Settings {
     pub passive: Passive,
     /// How we reach clients for data.
     pub active: Active,
-    /// What becomes of uploads.
+    /// What becomes of uploads into the homes that the server opens itself. File systems that
+    /// [`ServerBuilder::filesystem`](crate::ServerBuilder::filesystem) makes are told by whoever makes them
+    /// ([`JailedFs::with_uploads`](crate::fs::JailedFs::with_uploads)).
     pub uploads: Uploads,
 }
 

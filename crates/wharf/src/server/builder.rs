@@ -66,7 +66,8 @@ impl ServerBuilder {
     }
 
     /// The files that each user sees, opened at login. Without this every user is confined to the own home
-    /// ([`JailedFs`](crate::fs::JailedFs)). `open` may block: it runs on the blocking pool.
+    /// ([`JailedFs`](crate::fs::JailedFs)). `open` may block: it runs on the blocking pool. What becomes of uploads is up
+    /// to these files: [`Settings::uploads`] does not reach them.
     #[doc(alias = "abstracted_fs")]
     pub fn filesystem<F: FileSystem>(
         mut self,

@@ -87,7 +87,7 @@ impl Server {
     /// Serves for ever.
     ///
     /// # Errors
-    /// None that a client can cause; the system's, if it takes a listener away.
+    /// None at present: what a client or the system does wrong is logged, and serving goes on.
     #[doc(alias = "serve_forever")]
     pub async fn serve(self) -> Result<()> {
         self.serve_until(pending()).await
