@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
-use crate::accounts::{PamService, User, log_in};
+use crate::accounts::{PASSWORD, PamService, User, log_in};
 use crate::case::Case;
+use crate::client::Client;
 use crate::row::Verdict;
 use crate::server::{Server, USER, eventually, refusal, system_users};
 
@@ -64,7 +65,8 @@ fn landlock_holds() -> Verdict {
     // The rule is about the directory itself: another one of that name is as closed as everything else.
     fs::rename(&home, server.directory().join("moved")).expect("a home");
     fs::create_dir(&home).expect("a home");
-    log_in(&server, USER.0, USER.1).ask("MKD new", "550 Permission denied.");
+    refuses_home(&server, USER.0, USER.1);
+    client.ask("MKD sub/new", "257*");
 
     let free = start("sandbox = \"off\"");
     let home = free.directory().join("home");
@@ -127,8 +129,19 @@ fn system_homes() -> Verdict {
     fs::rename(user.home(), user.home().with_file_name("moved")).expect("a home");
     fs::create_dir(user.home()).expect("a home");
     user.own(&user.home(), 0o700);
-    user.log_in(&server).ask("MKD new", "550 Permission denied.");
+    refuses_home(&server, &user.name, PASSWORD);
     Verdict::Passed
+}
+
+/// A home that the sandbox has not heard of is not served, and the log says why.
+fn refuses_home(server: &Server, name: &str, password: &str) {
+    let mut client = Client::connect(server);
+    client.ask(format!("USER {name}"), "331*");
+    client.ask(format!("PASS {password}"), "421*");
+    client.expect_end();
+    server.says(
+        "the sandbox knows the directory that was here at the start, not this one: restart to serve it",
+    );
 }
 
 fn required() -> Verdict {

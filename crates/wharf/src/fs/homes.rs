@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wharf_sys::Identity;
 
-use super::tree::Recent;
+use super::tree::{DirectoryId, Recent};
 use super::{FsResult, JailedFs, blocking};
 use crate::Uploads;
 use crate::auth::User;
@@ -19,7 +19,14 @@ pub(crate) struct Homes {
     uploads: Uploads,
     /// For all homes, as they come and go with their sessions.
     recent: Arc<Recent>,
-    shared: Mutex<HashMap<Arc<Path>, Weak<JailedFs>>>,
+    shared: Mutex<HashMap<Arc<Path>, Known>>,
+}
+
+/// A home that somebody is in, or was.
+#[derive(Debug)]
+struct Known {
+    files: Weak<JailedFs>,
+    directory: DirectoryId,
 }
 
 /// From how many homes on those that nobody is in any more are forgotten.
@@ -42,23 +49,32 @@ impl Homes {
             }
         };
         let found = found.with_uploads(self.uploads).with_recent(Arc::clone(&self.recent));
-        Ok(self.share(&user.home, found))
+        self.share(&user.home, found)
     }
 
     /// What another session has of the same home, or else `found`, for the next.
-    fn share(&self, home: &Arc<Path>, found: JailedFs) -> Arc<JailedFs> {
+    ///
+    /// # Errors
+    /// When it is a directory that the sandbox has not heard of.
+    fn share(&self, home: &Arc<Path>, found: JailedFs) -> FsResult<Arc<JailedFs>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = shared.get(home).and_then(Weak::upgrade)
+        let known = shared.get(home);
+        if let Some(other) = known.and_then(|known| known.files.upgrade())
             && other.is_same(&found)
         {
-            return other;
+            return Ok(other);
+        }
+        // Asked of each directory once: it costs two system calls.
+        if known.is_none_or(|known| known.directory != found.directory()) {
+            found.check_sandbox()?;
         }
         if shared.len() >= MANY {
-            shared.retain(|_, home| home.strong_count() > 0);
+            shared.retain(|_, known| known.files.strong_count() > 0);
         }
         let found = Arc::new(found);
-        shared.insert(Arc::clone(home), Arc::downgrade(&found));
-        found
+        let known = Known { files: Arc::downgrade(&found), directory: found.directory() };
+        shared.insert(Arc::clone(home), known);
+        Ok(found)
     }
 }
 

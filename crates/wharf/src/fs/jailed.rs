@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf_sys::Identity;
 
 use super::batches::Batches;
-use super::tree::{self, Found, Lookup, Recent, Tree, Upload};
+use super::tree::{self, DirectoryId, Found, Lookup, Recent, Tree, Upload};
 use super::{
     Detail, Entries, FileSystem, FsErrorKind, FsResult, Metadata, Sink, Source, Timestamp, VPath, WriteMode,
     blocking,
@@ -45,14 +45,20 @@ pub struct JailedFs {
     uploads: Uploads,
 }
 
+/// Landlock knows directories, not their paths, and would refuse whatever is done in this one.
+const REPLACED: &str =
+    "the sandbox knows the directory that was here at the start, not this one: restart to serve it";
+
 impl JailedFs {
     /// The files in `home`, with the rights of `identity`. It opens the directory, so it may block.
     ///
     /// # Errors
-    /// When the directory cannot be opened, or the identity not entered.
+    /// When the directory cannot be opened, also because a sandbox has not heard of it, or the identity not entered.
     pub fn new(home: &Path, identity: &Identity) -> FsResult<Self> {
         let _entered = identity.enter()?;
-        Self::find(home, identity, Lookup::Disk)
+        let found = Self::find(home, identity, Lookup::Disk)?;
+        found.check_sandbox()?;
+        Ok(found)
     }
 
     fn find(home: &Path, identity: &Identity, lookup: Lookup) -> FsResult<Self> {
@@ -69,7 +75,7 @@ impl JailedFs {
     /// The files in the home of `user`, with the user's rights. It opens the directory, so it may block.
     ///
     /// # Errors
-    /// When the directory cannot be opened, or the identity not entered.
+    /// When the directory cannot be opened, also because a sandbox has not heard of it, or the identity not entered.
     pub fn open(user: &User) -> FsResult<Self> {
         Self::new(&user.home, &user.identity)
     }
@@ -86,6 +92,22 @@ impl JailedFs {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let ours = self.identity.is_process() && other.identity.is_process();
         ours && self.home == other.home && self.tree.is_same(&other.tree)
+    }
+
+    /// Which directory it serves, whatever its path.
+    pub(super) fn directory(&self) -> DirectoryId {
+        self.tree.directory()
+    }
+
+    /// Makes sure that no sandbox keeps the calling thread out of a directory that it has the rights for.
+    ///
+    /// # Errors
+    /// When one does.
+    pub(super) fn check_sandbox(&self) -> FsResult<()> {
+        if self.tree.is_shut_off() {
+            return Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, REPLACED).into());
+        }
+        Ok(())
     }
 
     /// The same, with other rules for uploads.

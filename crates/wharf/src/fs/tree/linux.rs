@@ -20,7 +20,7 @@ use super::recent::Recent;
 use super::resolve::{Place, Root};
 use super::sweep::sweep_directory;
 use super::upload::{Upload, Uploading};
-use super::{Found, Lookup, creatable, names, visible};
+use super::{DirectoryId, Found, Lookup, creatable, names, visible};
 use crate::{Uploads, VPath};
 
 /// How many bytes are freed at once without a hop.
@@ -48,6 +48,16 @@ impl Tree {
     /// that something might. `None` where it lies elsewhere.
     pub(in super::super) fn in_memory(&self) -> Option<Self> {
         Some(Self { root: Arc::new(self.root.in_memory()?) })
+    }
+
+    /// Which directory it is.
+    pub(in super::super) fn directory(&self) -> DirectoryId {
+        self.root.directory()
+    }
+
+    /// Whether a sandbox keeps the calling thread out of a directory that it has the rights for.
+    pub(in super::super) fn is_shut_off(&self) -> bool {
+        self.root.is_shut_off()
     }
 
     /// Whether both are the same directory.

@@ -40,6 +40,13 @@ pub(super) use self::sweep::sweep;
 #[cfg(target_os = "linux")]
 pub(super) use self::upload::Upload;
 
+/// A directory, whatever path leads to it. Where paths are all there is it is always the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DirectoryId {
+    device: u64,
+    inode: u64,
+}
+
 /// What a path that is to be listed names.
 #[derive(Debug)]
 pub(super) enum Found {

@@ -16,7 +16,7 @@ use wharf_sys::Identity;
 use super::super::{
     Detail, Ending, Entry, FileKind, FsErrorKind, FsResult, Metadata, Source, Span, Timestamp, WriteMode,
 };
-use super::{Found, Lookup, creatable, names, visible};
+use super::{DirectoryId, Found, Lookup, creatable, names, visible};
 use crate::config::{Incomplete, Publish};
 use crate::{Uploads, VPath};
 
@@ -71,6 +71,15 @@ impl Tree {
     /// Nothing is known here of what lies in memory.
     pub(in super::super) fn in_memory(&self) -> Option<Self> {
         None
+    }
+
+    pub(in super::super) fn directory(&self) -> DirectoryId {
+        DirectoryId::default()
+    }
+
+    /// There are no sandboxes.
+    pub(in super::super) fn is_shut_off(&self) -> bool {
+        false
     }
 
     /// Whether both are the same directory.

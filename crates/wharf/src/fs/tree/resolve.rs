@@ -12,14 +12,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{
-    CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, fstat, fstatfs, openat, openat2, readlink,
-    readlinkat,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags, accessat, fstat, fstatfs,
+    openat, openat2, readlink, readlinkat,
 };
 use rustix::io::Errno;
 
 use super::super::{FsErrorKind, FsResult, Metadata, Storage};
-use super::Lookup;
-use super::linux::metadata_of_handle;
+use super::linux::{metadata_of_handle, readable};
+use super::{DirectoryId, Lookup};
 use crate::VPath;
 
 /// How many links one path may lead through, as in the kernel.
@@ -32,8 +32,7 @@ const MAX_DEPTH: usize = 256;
 #[derive(Debug)]
 pub(super) struct Root {
     handle: Arc<OwnedFd>,
-    /// Its device and inode.
-    directory: (u64, u64),
+    directory: DirectoryId,
     /// The absolute paths that the root goes by: as configured, and as the kernel knows it.
     names: Vec<Vec<u8>>,
     /// What the kernel must hold to; nothing where it cannot.
@@ -103,7 +102,7 @@ impl Root {
         Ok(Self {
             storage: Storage::of(&handle),
             handle: Arc::new(handle),
-            directory: (device, inode),
+            directory: DirectoryId { device, inode },
             names,
             confinement: Some(confinement),
             stays: false,
@@ -124,9 +123,22 @@ impl Root {
         })
     }
 
+    /// Which directory it is.
+    pub(super) fn directory(&self) -> DirectoryId {
+        self.directory
+    }
+
+    /// Whether a sandbox keeps the calling thread out of a directory that it has the rights for.
+    pub(super) fn is_shut_off(&self) -> bool {
+        // To find a directory needs no right that a sandbox might take, to open it does; what the modes allow can be
+        // asked for besides.
+        matches!(readable(&*self.handle), Err(Errno::ACCESS))
+            && accessat(&*self.handle, c".", Access::READ_OK, AtFlags::EACCESS).is_ok()
+    }
+
     /// Whether both are the same directory, and go by the same names.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        (self.directory, &self.names) == (other.directory, &other.names)
+        self.directory == other.directory && self.names == other.names
     }
 
     /// The same root, as a kernel without `openat2` resolves beneath it.
@@ -161,7 +173,7 @@ impl Root {
     /// procfs itself means it.
     fn shown<T: AsFd>(&self, handle: T) -> FsResult<T> {
         // A server on the network would have to be asked what it is; on which device it is, is known.
-        let may_be_procfs = !self.stays && metadata_of_handle(&handle)?.device != self.directory.0;
+        let may_be_procfs = !self.stays && metadata_of_handle(&handle)?.device != self.directory.device;
         if may_be_procfs && is_procfs(&handle) && !is_procfs(&*self.handle) {
             return Err(FsErrorKind::PermissionDenied.into());
         }
@@ -290,7 +302,7 @@ impl Root {
             let (path, rest) = target.split_at_checked(end)?;
             let directory = openat(CWD, path, Self::FLAGS, Mode::empty()).ok()?;
             let Metadata { device, inode, .. } = metadata_of_handle(&directory).ok()?;
-            if (device, inode) == self.directory {
+            if (DirectoryId { device, inode }) == self.directory {
                 return Some(rest);
             }
         }
