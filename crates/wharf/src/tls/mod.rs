@@ -16,7 +16,13 @@
 
 mod certificates;
 mod error;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "it is for tests")]
+pub mod fuzzing;
 mod handshake;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "it is for tests")]
+mod puppet;
 mod record;
 mod reuse;
 mod stream;

@@ -1,10 +1,9 @@
 //! What follows a handshake: data of rustls's clients, and what no client of rustls's would send.
 
-use rustls::client::UnbufferedClientConnection;
-use rustls::{AlertDescription, ContentType, ExtractedSecrets, ProtocolVersion};
+use rustls::{AlertDescription, ContentType};
 use tokio::io::{ReadHalf, WriteHalf, split};
 
-use super::super::record::Cipher;
+use super::super::puppet::Puppet;
 use super::*;
 
 /// Sizes around those of records and buffers.
@@ -117,87 +116,6 @@ async fn nothing_follows_the_end() {
     }
 }
 
-/// A client whose records are made by hand.
-struct Puppet {
-    stream: DuplexStream,
-    sealing: Cipher,
-    opening: Cipher,
-}
-
-impl Puppet {
-    async fn connect(
-        session: &TlsSession,
-        authority: &Authority,
-        version: &'static SupportedProtocolVersion,
-    ) -> (TlsStream<DuplexStream>, Self) {
-        let mut config = authority.client(version);
-        config.enable_secret_extraction = true;
-        let (ours, mut stream) = duplex(1 << 20);
-        let shaking = async {
-            let mut connection =
-                UnbufferedClientConnection::new(Arc::new(config), name("localhost")).unwrap();
-            shake(&mut connection, &mut stream).await;
-            connection.dangerous_into_kernel_connection().unwrap().0
-        };
-        let (server, ExtractedSecrets { tx, rx }) = join!(session.accept_data(ours, DEADLINE), shaking);
-        let version = if version == &TLS13 { ProtocolVersion::TLSv1_3 } else { ProtocolVersion::TLSv1_2 };
-        let sealing = Cipher::new(version, tx).unwrap();
-        (server.unwrap().stream, Self { stream, sealing, opening: Cipher::new(version, rx).unwrap() })
-    }
-
-    fn record(&mut self, kind: ContentType, content: &[u8]) -> Vec<u8> {
-        let mut record = vec![0; self.sealing.sealed_length(content.len())];
-        self.sealing.seal(kind, content, &mut record).unwrap();
-        record
-    }
-
-    async fn send(&mut self, kind: ContentType, content: &[u8]) {
-        let record = self.record(kind, content);
-        self.stream.write_all(&record).await.unwrap();
-    }
-
-    /// The next record of the server's.
-    async fn receive(&mut self) -> (ContentType, Vec<u8>) {
-        let mut record = vec![0; 5];
-        self.stream.read_exact(&mut record).await.unwrap();
-        let length = self.opening.length(&record).unwrap().unwrap();
-        record.resize(length, 0);
-        self.stream.read_exact(&mut record[5..]).await.unwrap();
-        let (kind, content) = self.opening.open(&mut record).unwrap();
-        (kind, record[content].to_vec())
-    }
-}
-
-/// The client's half of a handshake, record by record, so that nothing is read that follows it.
-async fn shake(connection: &mut UnbufferedClientConnection, stream: &mut DuplexStream) {
-    use rustls::unbuffered::{ConnectionState as State, UnbufferedStatus};
-    let mut incoming = Vec::new();
-    loop {
-        let UnbufferedStatus { discard, state } = connection.process_tls_records(&mut incoming);
-        let mut wants_more = false;
-        match state.unwrap() {
-            State::EncodeTlsData(mut data) => {
-                let mut record = vec![0; 1 << 15];
-                let length = data.encode(&mut record).unwrap();
-                stream.write_all(&record[..length]).await.unwrap();
-            }
-            State::TransmitTlsData(sent) => sent.done(),
-            State::WriteTraffic(_) => return,
-            State::BlockedHandshake => wants_more = true,
-            other => panic!("{other:?}"),
-        }
-        incoming.drain(..discard);
-        if wants_more {
-            let mut header = [0; 5];
-            stream.read_exact(&mut header).await.unwrap();
-            let start = incoming.len() + 5;
-            incoming.extend(header);
-            incoming.resize(start + usize::from(u16::from_be_bytes([header[3], header[4]])), 0);
-            stream.read_exact(&mut incoming[start..]).await.unwrap();
-        }
-    }
-}
-
 type Versions = &'static [&'static SupportedProtocolVersion];
 
 /// Something that no client may send: in which versions, what, how often; the alert that the server leaves with (none, when
@@ -239,7 +157,7 @@ async fn what_does_not_belong_there_ends_the_connection() {
         Wrong(NEW, Kind::Unknown(0), &[0; 100], 1, unexpected, "has no type"),
     ] {
         for version in versions {
-            let (mut server, mut puppet) = Puppet::connect(&session, &authority, version).await;
+            let (mut server, mut puppet) = Puppet::connect(&session, authority.client(version)).await;
             puppet.send(Kind::ApplicationData, b"before").await;
             for _ in 0..times {
                 puppet.send(kind, content).await;
@@ -250,7 +168,7 @@ async fn what_does_not_belong_there_ends_the_connection() {
             assert_eq!((&*read, error.kind()), (&b"before"[..], io::ErrorKind::InvalidData), "{why}");
             assert!(error.to_string().contains(why), "{error} instead of {why}");
             if let Some(alert) = alert {
-                assert_eq!(puppet.receive().await, (Kind::Alert, vec![2, alert.into()]), "{why}");
+                assert_eq!(puppet.next().await, Some((Kind::Alert, vec![2, alert.into()])), "{why}");
             }
             drop(server);
             assert_eq!(puppet.stream.read(&mut [0]).await.unwrap(), 0, "more than an alert");
@@ -272,7 +190,7 @@ async fn what_may_come_between_data_does_no_harm() {
         (&TLS13, Kind::Unknown(0), &padded, b"padded"),
     ];
     for &(version, kind, content, read) in rows {
-        let (mut server, mut puppet) = Puppet::connect(&session, &authority, version).await;
+        let (mut server, mut puppet) = Puppet::connect(&session, authority.client(version)).await;
         for _ in 0..100 {
             puppet.send(kind, content).await;
             puppet.send(Kind::ApplicationData, b"data").await;
@@ -289,17 +207,17 @@ async fn what_may_come_between_data_does_no_harm() {
 async fn a_second_handshake_is_refused_once() {
     let authority = Authority::new();
     let session = acceptor_session(&authority.tls());
-    let (mut server, mut puppet) = Puppet::connect(&session, &authority, &TLS12).await;
-    let refusal = (ContentType::Alert, vec![1, AlertDescription::NoRenegotiation.into()]);
+    let (mut server, mut puppet) = Puppet::connect(&session, authority.client(&TLS12)).await;
+    let refusal = Some((ContentType::Alert, vec![1, AlertDescription::NoRenegotiation.into()]));
     puppet.send(ContentType::Handshake, &[1, 0, 0, 0]).await;
     puppet.send(ContentType::ApplicationData, b"!").await;
     assert_eq!(server.read_u8().await.unwrap(), b'!');
-    assert_eq!(puppet.receive().await, refusal);
+    assert_eq!(puppet.next().await, refusal);
     puppet.send(ContentType::Handshake, &[1, 0, 0, 0]).await;
     server.read_u8().await.unwrap_err();
-    assert_eq!(puppet.receive().await, refusal);
-    let fatal = (ContentType::Alert, vec![2, AlertDescription::UnexpectedMessage.into()]);
-    assert_eq!(puppet.receive().await, fatal);
+    assert_eq!(puppet.next().await, refusal);
+    let fatal = Some((ContentType::Alert, vec![2, AlertDescription::UnexpectedMessage.into()]));
+    assert_eq!(puppet.next().await, fatal);
 }
 
 #[tokio::test]
@@ -309,7 +227,7 @@ async fn what_is_read_was_sent_whatever_happens_on_the_way() {
     let mut next = random();
     for round in 0..300 {
         let version = if round % 2 == 0 { &TLS13 } else { &TLS12 };
-        let (mut server, mut puppet) = Puppet::connect(&session, &authority, version).await;
+        let (mut server, mut puppet) = Puppet::connect(&session, authority.client(version)).await;
         let sent = pattern(4_000);
         let mut wire: Vec<u8> = sent
             .chunks(1 + next(900))
