@@ -28,6 +28,7 @@ pub(crate) enum Request {
 /// An FTP and FTPS server.
 ///
 /// Without a command it serves: `wharf` alone serves the current directory, read-only, to everybody.
+/// That directory must be named where it is `/`.
 #[derive(Debug, Parser)]
 #[command(name = "wharf", version, disable_version_flag = true, args_override_self = true)]
 struct Arguments {
@@ -90,7 +91,7 @@ pub(crate) struct Flags {
     /// Let clients change files, not only read them
     #[arg(short, long, env = "WHARF_WRITE", value_parser = switch)]
     pub(crate) write: bool,
-    /// Serve this directory [default: the current one]
+    /// Serve this directory [default: the current one, unless that is /]
     #[arg(short, long, value_name = "FOLDER", env = "WHARF_DIRECTORY")]
     pub(crate) directory: Option<PathBuf>,
     /// Name this address to clients for passive connections: the public one of a NAT gateway

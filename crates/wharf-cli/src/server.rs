@@ -55,6 +55,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     notes.iter().for_each(|line| tracing::warn!("{line}"));
     #[cfg(target_os = "linux")]
     confinement.log();
+    config.accounts.open_to_everybody().iter().for_each(|line| tracing::info!("{line}"));
     daemon::raise_limits();
     let cannot_start = |error| Failure::runtime(format!("the program cannot start: {error}"));
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;

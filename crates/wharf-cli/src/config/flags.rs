@@ -148,7 +148,7 @@ fn apply_user(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
     }
     let home = match &flags.directory {
         Some(directory) => directory_of(spell("-d"), directory)?,
-        None => std::env::current_dir().map_err(|error| unreadable("-d", Path::new("."), &error))?,
+        None => current_directory()?,
     };
     let permissions = Some(Written(if flags.write { Letters::ALL } else { Letters::READ_ONLY }));
     let user_needs = |what: &str| Failure::usage(format!("{} needs {what}", spell("-u")));
@@ -179,6 +179,17 @@ fn apply_user(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The directory that nobody named. Services and containers start in `/`, and nobody means all of that who says nothing.
+fn current_directory() -> Result<PathBuf, Failure> {
+    let current = std::env::current_dir().map_err(|error| unreadable("-d", Path::new("."), &error))?;
+    if current.parent().is_some() {
+        return Ok(current);
+    }
+    let all = current.display();
+    let problem = format!("the current directory is {all}: give the one to serve, or -d {all} for all of it");
+    Err(Failure::usage(format!("-d (or WHARF_DIRECTORY): {problem}")))
 }
 
 /// The password of the flags, wherever it is.

@@ -102,6 +102,23 @@ fn flags() {
     }
 }
 
+/// Services and containers start there.
+#[cfg(unix)]
+#[test]
+fn the_root_of_all_files_that_nobody_named() {
+    let root = std::path::Path::new("/");
+    let expected =
+        "-d (or WHARF_DIRECTORY): the current directory is /: give the one to serve, or -d / for all of it";
+    for line in ["check", "check -w", "check -u ann -P a", "-i 127.0.0.1 -p 0"] {
+        refused(&mut wharf(root, line.split(' ')), expected);
+    }
+    for line in ["check -d /", "check -d ."] {
+        assert_eq!(written(wharf(root, line.split(' ')).output().unwrap()).2, Some(0), "{line}");
+    }
+    let mut named = wharf(root, ["check"]);
+    assert_eq!(written(named.env("WHARF_DIRECTORY", "/").output().unwrap()).2, Some(0));
+}
+
 #[test]
 fn variables() {
     let dir = place();

@@ -127,6 +127,26 @@ fn a_hangup_opens_the_log_again() {
     assert!(log.contains("log reopened") && !log.contains("certificates"), "{log}");
 }
 
+#[test]
+fn the_start_says_what_is_open_to_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().canonicalize().unwrap();
+    for (flags, expected) in
+        [("", Some("read")), (" -w", Some("read and write in")), (" -u ann -P secret", None)]
+    {
+        let line = format!("-i 127.0.0.1 -p 0{flags}");
+        let server = Running::start(wharf(dir.path(), line.split(' ')));
+        server.signal("-TERM");
+        let (_, log) = server.end();
+        let expected =
+            expected.map(|what| format!(" INFO  everybody who can connect may {what} {}\n", home.display()));
+        match expected {
+            Some(expected) => assert!(log.contains(&expected), "{log}"),
+            None => assert!(!log.contains("everybody"), "{log}"),
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_log_begins_with_what_is_left_of_all_rights() {
