@@ -239,35 +239,6 @@ fn refused(account: &Account, error: &VirtualUsersError) -> Failure {
     })
 }
 
-impl Accounts {
-    /// What is open to everybody who can connect, in words.
-    pub(crate) fn open_to_everybody(&self) -> Option<String> {
-        let (home, letters, overrides) = match self {
-            Self::Virtual { anonymous, .. } => {
-                let user = anonymous.as_ref()?;
-                (user.home.display().to_string(), user.permissions, user.overrides.as_slice())
-            }
-            Self::Unix { options: raw::UnixAccounts { anonymous_user, .. }, overrides }
-            | Self::Windows { options: raw::WindowsAccounts { anonymous_user, .. }, overrides } => {
-                let name = anonymous_user.as_ref()?;
-                let user = overrides.iter().find(|user| user.name == ANONYMOUS);
-                let home = user.and_then(|user| user.home.as_ref());
-                let home =
-                    home.map_or_else(|| format!("the home of {name}"), |home| home.display().to_string());
-                let letters = user.and_then(|user| user.permissions).unwrap_or(Letters::READ_ONLY);
-                (home, letters, user.map_or(&[][..], |user| &user.overrides))
-            }
-        };
-        let below = overrides.iter().any(|one| one.permissions.0.writes());
-        let what = match (letters.writes(), below) {
-            (true, _) => "read and write in",
-            (false, true) => "read, and in places write in",
-            (false, false) => "read",
-        };
-        Some(format!("everybody who can connect may {what} {home}"))
-    }
-}
-
 impl Account {
     /// The user as the library wants it described.
     fn describe(&self) -> VirtualUser {

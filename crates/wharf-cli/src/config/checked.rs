@@ -106,9 +106,13 @@ impl Config {
         for (setting, path) in [("log.file", &log_file), ("log.xferlog", &file.log.xferlog)] {
             path.as_deref().map_or(Ok(()), |path| can_be_a_file(setting, path))?;
         }
+        let settings = settings(&mut file)?;
+        let accounts = accounts(file.auth, file.users, file.anonymous)?;
+        // Of -w there is a line already.
+        notes.extend(accounts.open_to_changes().filter(|_| !flags.write));
         Ok(Self {
-            settings: settings(&mut file)?,
-            accounts: accounts(file.auth, file.users, file.anonymous)?,
+            settings,
+            accounts,
             listen: at_least_one("listen", file.listen)?,
             tls: file.tls.map(tls).transpose()?,
             log: Log {

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod checked;
+mod everybody;
 mod file;
 mod flags;
 mod nearest;

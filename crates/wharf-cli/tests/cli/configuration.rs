@@ -19,7 +19,8 @@ fn the_example_file_is_accepted_whole() {
     fs::write(dir.path().join("wharf.toml"), document("docs/wharf.toml")).unwrap();
     let (stdout, stderr, code) =
         written(wharf(dir.path(), ["check", "--config", "wharf.toml"]).output().unwrap());
-    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    let incoming = "wharf: anonymous.overrides: everybody who can connect may change files in /incoming\n";
+    assert_eq!((stderr.as_str(), code), (incoming, Some(0)));
     for line in
         ["listen          0.0.0.0:2121\n", "passive ports   60000-65535\n", "tls             offered; "]
     {
@@ -76,6 +77,30 @@ fn what_is_odd_is_told() {
     ] {
         let (_, stderr, code) = written(wharf(dir.path(), line.split(' ')).output().unwrap());
         assert_eq!((stderr.as_str(), code), (expected, Some(0)), "{line}");
+    }
+}
+
+#[test]
+fn files_that_everybody_may_change_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("in")).unwrap();
+    for (rest, expected) in [
+        ("", ""),
+        ("permissions = \"el\"", ""),
+        (
+            "permissions = \"elrw\"",
+            "wharf: anonymous.permissions: \"elrw\": everybody who can connect may change files\n",
+        ),
+        ("[[anonymous.overrides]]\ndirectory = \"in\"\npermissions = \"el\"", ""),
+        (
+            "[[anonymous.overrides]]\ndirectory = \"in\"\npermissions = \"w\"",
+            "wharf: anonymous.overrides: everybody who can connect may change files in /in\n",
+        ),
+    ] {
+        fs::write(dir.path().join("wharf.toml"), format!("[anonymous]\nhome = \".\"\n{rest}\n")).unwrap();
+        let output = wharf(dir.path(), ["check", "--config", "wharf.toml"]).output().unwrap();
+        let (_, stderr, code) = written(output);
+        assert_eq!((stderr.as_str(), code), (expected, Some(0)), "{rest}");
     }
 }
 
