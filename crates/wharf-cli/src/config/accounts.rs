@@ -197,6 +197,10 @@ fn system_users(
 }
 
 fn password(user: &raw::User) -> Result<Option<Password>, Failure> {
+    if user.password.as_ref().is_some_and(|clear| clear.0.expose().is_empty()) {
+        let problem = "expected a password that is not empty";
+        return Err(Failure::usage(format!("users.password of {:?}: {problem}", user.name)));
+    }
     match (&user.password, &user.password_hash) {
         (None, None) => Ok(None),
         (Some(clear), None) => Ok(Some(Password::Clear(clear.0.clone()))),

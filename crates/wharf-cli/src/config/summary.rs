@@ -145,7 +145,6 @@ impl Password {
     /// Which kind of secret it is, in words; no hint of the secret itself.
     fn describe(&self) -> &'static str {
         match self {
-            Self::Clear(secret) if secret.expose().is_empty() => "empty password",
             Self::Clear(_) => "password in clear",
             Self::Hash(_) => "password hash",
         }

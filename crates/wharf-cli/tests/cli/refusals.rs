@@ -203,6 +203,10 @@ fn files() {
             "users of \"ann\": password and password_hash exclude each other",
         ),
         (
+            &format!("{user}password = \"\""),
+            "users.password of \"ann\": expected a password that is not empty",
+        ),
+        (
             &format!("{user}password_hash = \"secret\""),
             "users.password_hash of \"ann\": not a password hash; argon2, bcrypt, $5$, $6$ and $y$ hashes are known; \
              wharf hash-password makes one",
