@@ -15,6 +15,7 @@ use wharf::{MasqueradeAddress, Secret};
 
 use crate::config::{LogFormat, Notation, read};
 use crate::failure::Failure;
+use crate::variables::{Variables, variable_of};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -172,10 +173,6 @@ pub(crate) struct Flags {
     pub(crate) variables: Variables,
 }
 
-/// The flags that a variable stands for, each as it is written, with its variable.
-#[derive(Debug, Default)]
-pub(crate) struct Variables(Vec<([Option<String>; 2], String)>);
-
 /// An encoding of file names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Encoding {
@@ -223,35 +220,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     let arguments = arguments.map_err(|error| Failure::usage(explain(&error, false)))?;
     let mut command = arguments.command.unwrap_or(Command::Serve(arguments.flags));
     if let Command::Serve(flags) | Command::Check(flags) = &mut command {
-        flags.variables = Variables::found(matches.subcommand().map_or(&matches, |(_, matches)| matches));
+        flags.variables =
+            Variables::found(&table(), matches.subcommand().map_or(&matches, |(_, matches)| matches));
     }
     Ok(Request::Run(Box::new(command)))
-}
-
-impl Variables {
-    fn found(matches: &clap::ArgMatches) -> Self {
-        let table = table();
-        let given = table.get_arguments().filter(|flag| {
-            let id = flag.get_id().as_str();
-            matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::EnvVariable)
-        });
-        let found = given.filter_map(|flag| {
-            let short = flag.get_short().map(|short| format!("-{short}"));
-            let long = flag.get_long().map(|long| format!("--{long}"));
-            Some(([short, long], variable_of(flag)?))
-        });
-        Self(found.collect())
-    }
-
-    /// The flag as its user gave it: by itself, or by a variable.
-    pub(crate) fn spell<'a>(&'a self, flag: &'a str) -> &'a str {
-        let given = self.0.iter().find(|(spellings, _)| spellings.iter().flatten().any(|one| one == flag));
-        given.map_or(flag, |(_, variable)| variable)
-    }
-}
-
-fn variable_of(flag: &clap::Arg) -> Option<String> {
-    flag.get_env().map(|variable| variable.to_string_lossy().into_owned())
 }
 
 fn without_variable(flag: clap::Arg) -> clap::Arg {

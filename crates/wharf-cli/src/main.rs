@@ -20,6 +20,7 @@ mod signals;
 mod sweep;
 mod tls;
 mod users;
+mod variables;
 mod workers;
 
 use std::process::ExitCode;

@@ -81,6 +81,37 @@ fn what_is_odd_is_told() {
 }
 
 #[test]
+fn misspelt_variables_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, value, expected) in [
+        ("WHARF_MAX_CONS", "3", ""),
+        (
+            "WHARF_TLS_CONTROL_REQUIERD",
+            "1",
+            "wharf: unknown variable WHARF_TLS_CONTROL_REQUIERD; did you mean WHARF_TLS_CONTROL_REQUIRED?\n",
+        ),
+        (
+            "WHARF_PASSWROD",
+            "secret",
+            "wharf: unknown variable WHARF_PASSWROD; did you mean WHARF_PASSWORD?\n",
+        ),
+        ("WHARF_FROBNICATE", "", "wharf: unknown variable WHARF_FROBNICATE; wharf --help lists them\n"),
+        // What Kubernetes sets for services called wharf, wharf-files and so on.
+        ("WHARF_SERVICE_HOST", "10.0.0.1", ""),
+        ("WHARF_SERVICE_PORT_FTP", "21", ""),
+        ("WHARF_PORT_21_TCP", "tcp://10.0.0.1:21", ""),
+        ("WHARF_PORT_21_TCP_ADDR", "10.0.0.1", ""),
+        ("WHARF_FILES_PORT", "tcp://10.0.0.1:21", ""),
+        ("WHARF_FILES_SERVICE_HOST", "10.0.0.1", ""),
+        ("WHARF_FILES_PORT_21_TCP_PROTO", "tcp", ""),
+    ] {
+        let output = wharf(dir.path(), ["check"]).env(name, value).output().unwrap();
+        let (_, stderr, code) = written(output);
+        assert_eq!((stderr.as_str(), code), (expected, Some(0)), "{name}");
+    }
+}
+
+#[test]
 fn files_that_everybody_may_change_are_told() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("in")).unwrap();
