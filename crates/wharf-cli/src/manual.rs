@@ -16,7 +16,7 @@ const REST: &str = r".SH SIGNALS
 Stop: no new sessions, and transfers that run get the time that shutdown_grace allows. A second one stops at once.
 .TP
 \fBSIGHUP\fR
-Read certificates again, and open log files again.
+Read certificates again, and open log files again. A changed configuration file takes a restart.
 .SH EXIT STATUS
 0 after a stop that was asked for, 1 when something failed while running, 2 when a flag, a key or a file is wrong.
 ";

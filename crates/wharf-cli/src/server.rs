@@ -7,16 +7,17 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 use wharf::{Handle, Server, ServerBuilder};
 
-use crate::config::Config;
 #[cfg(not(target_os = "linux"))]
 use crate::config::raw::Sandbox;
+use crate::config::{Config, Source};
 #[cfg(target_os = "linux")]
 use crate::confinement;
 use crate::daemon::{self, Notice};
 use crate::failure::Failure;
+use crate::logging::{self, LogWriter};
 use crate::signals::{SystemSignals, supervise};
 use crate::workers::Workers;
-use crate::{listen, logging, output, sweep, tls, users};
+use crate::{listen, output, sweep, tls, users};
 
 /// The open ports.
 struct Listeners {
@@ -66,13 +67,7 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
         let handle = OnceLock::new();
         let reload = || {
             daemon::tell(Notice::Reloading);
-            match log.reopen() {
-                Ok(()) => tracing::info!("log reopened"),
-                Err(error) => {
-                    tracing::error!(%error, "log.file cannot be opened again; the log stays where it was")
-                }
-            }
-            handle.get().into_iter().for_each(|handle| reload(handle, config.tls.is_some()));
+            reload(config, &log, handle.get());
             daemon::tell(Notice::Ready);
         };
         let on_stop = || {
@@ -103,16 +98,24 @@ pub(crate) fn refuse_confinement(config: &Config) -> Result<(), Failure> {
     }
 }
 
-/// Reopens the transfer log, and reads certificates again if there are any.
-fn reload(handle: &Handle, has_certificates: bool) {
-    handle.reopen_logs();
-    if !has_certificates {
-        return;
+/// Opens logs again, reads certificates again if there are any, and says what is not read again.
+fn reload(config: &Config, log: &LogWriter, handle: Option<&Handle>) {
+    match log.reopen() {
+        Ok(true) => tracing::info!("log reopened"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "log.file cannot be opened again; the log stays where it was"),
     }
-    match handle.reload_certificates() {
-        Ok(()) => tracing::info!("certificates reloaded"),
-        Err(error) => tracing::error!(%error, "certificates not reloaded; the old ones stay"),
+    if let Some(handle) = handle {
+        handle.reopen_logs();
+        if config.tls.is_some() {
+            match handle.reload_certificates() {
+                Ok(()) => tracing::info!("certificates reloaded"),
+                Err(error) => tracing::error!(%error, "certificates not reloaded; the old ones stay"),
+            }
+        }
     }
+    let change = config.source.as_ref().and_then(Source::change);
+    change.iter().for_each(|line| tracing::warn!("{line}"));
 }
 
 /// Takes the ports that a service manager opened, or else opens those of the configuration.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use wharf::{Incomplete, MasqueradeAddress, Publish, Settings};
 
 use super::accounts::{Accounts, accounts};
-use super::file;
+use super::file::{self, Source};
 use super::flags::{self, no_directory, readable};
 use super::notation::{ListenAddress, Network, Notation, Several, Written};
 use super::raw::{self, ClientCertificates, CloseNotify, LogFormat, Sandbox, SessionReuse};
@@ -17,6 +17,8 @@ use crate::failure::Failure;
 /// All that the program is to do.
 #[derive(Debug)]
 pub(crate) struct Config {
+    /// The file it comes from, if from any.
+    pub(crate) source: Option<Source>,
     /// Where to listen; at least one address.
     pub(crate) listen: Vec<ListenAddress>,
     /// What the library takes as it is.
@@ -96,6 +98,8 @@ impl Config {
     /// When any of it is wrong.
     pub(crate) fn load(flags: &Flags) -> Result<Self, Failure> {
         let setting = flags.variables.spell("--config");
+        // Before it is read: what is written meanwhile is a change.
+        let source = flags.config.as_deref().map(Source::now);
         let file = flags.config.as_deref().map(|path| file::load(setting, path)).transpose()?;
         let mut file = file.unwrap_or_default();
         flags::apply(flags, &mut file)?;
@@ -111,6 +115,7 @@ impl Config {
         // Of -w there is a line already.
         notes.extend(accounts.open_to_changes().filter(|_| !flags.write));
         Ok(Self {
+            source,
             settings,
             accounts,
             listen: at_least_one("listen", file.listen)?,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use toml::de::{DeTable, DeValue};
 
@@ -29,6 +30,34 @@ const TABLES: &[(&str, &str)] = &[
     ("users.", "[[users]]"),
     ("users.overrides.", "[[users]]\n[[users.overrides]]"),
 ];
+
+/// A configuration file as it was when it was read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    path: PathBuf,
+    written: Option<(SystemTime, u64)>,
+}
+
+impl Source {
+    /// The file at `path` as it is now.
+    pub(super) fn now(path: &Path) -> Self {
+        Self { path: path.into(), written: written(path) }
+    }
+
+    /// Says so if somebody has written it since. What can no longer be looked at passes: rights were given up.
+    pub(crate) fn change(&self) -> Option<String> {
+        let now = written(&self.path)?;
+        let has_changed = Some(now) != self.written;
+        has_changed
+            .then(|| format!("{} has changed since the start; restart to apply it", self.path.display()))
+    }
+}
+
+/// When a file was written last, and how long it is. Pipes have no such thing.
+fn written(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
 
 /// Reads the file at `path`, which the `setting` names. Relative paths in it start at its own directory.
 ///

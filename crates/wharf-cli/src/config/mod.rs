@@ -15,7 +15,7 @@ mod summary;
 
 pub(crate) use self::accounts::{Accounts, Password, SystemUser};
 pub(crate) use self::checked::{Certificate, Config, Log, Tls};
-pub(crate) use self::file::reason;
+pub(crate) use self::file::{Source, reason};
 pub(crate) use self::flags::first_line;
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::notation::{ListenAddress, Notation, read};

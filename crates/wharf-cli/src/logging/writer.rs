@@ -90,14 +90,16 @@ impl LogWriter {
         self.queue.clone()
     }
 
-    /// Opens the log's file again, for log rotators. Records that are waiting still go to the old one.
+    /// Opens the log's file again, for log rotators, and says whether there is one. Records that are waiting still go to
+    /// the old one.
     ///
     /// # Errors
     /// When it cannot be opened, or the log does not move: the old one stays.
-    pub(crate) fn reopen(&self) -> io::Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
+    pub(crate) fn reopen(&self) -> io::Result<bool> {
+        let Some(path) = &self.path else { return Ok(false) };
         let reopened = Message::Reopened(open(path)?);
-        self.queue.sender.try_send(reopened).map_err(|_| io::ErrorKind::WouldBlock.into())
+        self.queue.sender.try_send(reopened).map_err(|_| io::ErrorKind::WouldBlock)?;
+        Ok(true)
     }
 }
 
@@ -214,7 +216,7 @@ mod tests {
         assert!(log.reopen().is_err());
         (&log.queue()).write_all(b"still one\n").unwrap();
         fs::remove_dir(&path).unwrap();
-        log.reopen().unwrap();
+        assert!(log.reopen().unwrap());
         (&log.queue()).write_all(b"two\n").unwrap();
         drop(log);
         assert_eq!(fs::read_to_string(rotated).unwrap(), "one\nstill one\n");

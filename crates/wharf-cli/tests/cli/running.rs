@@ -125,6 +125,30 @@ fn a_hangup_opens_the_log_again() {
     let last = log.lines().last().unwrap();
     assert!(last.starts_with('{') && last.contains(r#""message":"stopping"#), "{log}");
     assert!(log.contains("log reopened") && !log.contains("certificates"), "{log}");
+    assert!(!log.contains("has changed"), "{log}");
+}
+
+#[test]
+fn a_hangup_tells_that_a_changed_file_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "listen = \"127.0.0.1:0\"\nanonymous.home = \".\"\n";
+    let path = dir.path().join("wharf.toml");
+    std::fs::write(&path, config).unwrap();
+    let mut server = Running::start(wharf(dir.path(), ["--config", "wharf.toml"]));
+    std::fs::write(&path, format!("{config}banner = \"new\"\n")).unwrap();
+    server.signal("-HUP");
+    let mut log = String::new();
+    let mut stderr = BufReader::new(server.child.stderr.as_mut().unwrap());
+    while !log.contains("has changed") {
+        assert_ne!(stderr.read_line(&mut log).unwrap(), 0, "{log}");
+    }
+    server.signal("-TERM");
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert!(
+        log.ends_with(" WARN  wharf.toml has changed since the start; restart to apply it\n")
+            && !log.contains("log reopened"),
+        "{log}"
+    );
 }
 
 #[test]
