@@ -75,6 +75,13 @@ pub(crate) const CASES: &[Case] = &[
         assert_record(record, &["1", &real(server, "two_words"), "b", "_", "i", "r", "user", "c"]);
     })
     .with(XFERLOG),
+    Case::new("xferlog: on a full disk", |server| {
+        Client::login(server).upload("STOR file", b"12345");
+        let full = "the xferlog lacks lines path=/dev/full lines=1 error=No space left on device";
+        eventually("the loss is logged, with its cause", || server.log().contains(full));
+    })
+    .with("log.xferlog = '/dev/full'")
+    .only_if(|| Path::new("/dev/full").exists(), "there is no /dev/full"),
     Case::new("a transfer", |server| {
         let mut client = Client::login(server);
         client.upload("STOR file", b"12345");

@@ -58,7 +58,7 @@ impl XferLog {
         let file = append_to(&path)?;
         let shared = Arc::new(Shared::default());
         let (lines, queue) = sync_channel(QUEUE);
-        let mut writer = Writer { path, file, shared: Arc::clone(&shared), reported: 0 };
+        let mut writer = Writer { path, file, shared: Arc::clone(&shared), reported: 0, error: None };
         let writer = Builder::new().name("wharf-xferlog".into()).spawn(move || writer.run(&queue))?;
         Ok(Self(Arc::new(Inner { shared, lines: Some(lines), writer: Mutex::new(Some(writer)) })))
     }
@@ -107,6 +107,8 @@ struct Writer {
     shared: Arc<Shared>,
     /// How many lost lines the server's log has been told of.
     reported: u64,
+    /// Why the last of them could not be written; `None` where the disk was only too slow.
+    error: Option<io::Error>,
 }
 
 impl Writer {
@@ -127,8 +129,9 @@ impl Writer {
         let time = Zoned::new(time, TimeZone::system());
         let mut line = time.strftime("%a %b %e %H:%M:%S %Y ").to_string().into_bytes();
         line.extend_from_slice(rest);
-        if self.file.write_all(&line).is_err() {
+        if let Err(error) = self.file.write_all(&line) {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            self.error = Some(error);
         }
     }
 
@@ -144,7 +147,11 @@ impl Writer {
     fn report(&mut self) {
         let lost = self.shared.lost.load(Ordering::Relaxed);
         if lost > self.reported {
-            tracing::warn!(path = %self.path.display(), lines = lost - self.reported, "the xferlog lacks lines");
+            let (path, lines) = (self.path.display(), lost - self.reported);
+            match self.error.take() {
+                Some(error) => tracing::warn!(%path, lines, %error, "the xferlog lacks lines"),
+                None => tracing::warn!(%path, lines, "the xferlog lacks lines: the disk is too slow"),
+            }
             self.reported = lost;
         }
     }
