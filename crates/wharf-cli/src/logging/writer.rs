@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, reason};
+use crate::output;
 
 /// How many records may wait. At some hundred bytes each this bounds the memory too.
 const QUEUE: usize = 16_384;
@@ -38,6 +39,8 @@ pub(crate) struct LogWriter {
     queue: Queue,
     /// The file, which a log rotator may rename under us.
     path: Option<PathBuf>,
+    /// Whether the thread is writing to standard error what is wrong with the file.
+    complains: Arc<AtomicBool>,
     finished: Receiver<()>,
 }
 
@@ -74,15 +77,17 @@ impl LogWriter {
     /// Starts the thread. Without a file the log goes to standard error.
     pub(super) fn start(path: Option<&Path>, format: LogFormat) -> io::Result<Self> {
         let destination = path.map(open).transpose()?.map_or(Destination::StandardError, Destination::File);
+        let complains = Arc::new(AtomicBool::new(false));
+        let output = Output { destination, fails: false, complains: Arc::clone(&complains) };
         let (sender, receiver) = sync_channel(QUEUE);
         let (at_end, finished) = sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));
         let queue = Queue { sender, lost: Arc::clone(&lost) };
         thread::Builder::new().name("log".into()).spawn(move || {
-            write_all(destination, format, &receiver, &lost);
+            write_all(output, format, &receiver, &lost);
             let _ = at_end.send(());
         })?;
-        Ok(Self { queue, path: path.map(Into::into), finished })
+        Ok(Self { queue, path: path.map(Into::into), complains, finished })
     }
 
     /// The way to the thread.
@@ -107,8 +112,8 @@ impl Drop for LogWriter {
     fn drop(&mut self) {
         let queued = self.queue.sender.try_send(Message::Finish).is_ok();
         let stuck = queued && self.finished.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout);
-        // If the log is standard error, a word on standard error would wait as long as the log does.
-        if stuck && self.path.is_some() {
+        // If it is standard error that does not move, a word there would wait as long as the log does.
+        if stuck && self.path.is_some() && !self.complains.load(Ordering::Relaxed) {
             let _ = io::stderr().write_all(b"wharf: the log does not move; its last records are lost\n");
         }
     }
@@ -116,27 +121,66 @@ impl Drop for LogWriter {
 
 /// Writes records: the first at once, those that follow it closely together, and how many were lost as soon as there is
 /// room to say so.
-fn write_all(
-    mut destination: Destination,
-    format: LogFormat,
-    receiver: &Receiver<Message>,
-    lost: &AtomicU64,
-) {
+fn write_all(mut output: Output, format: LogFormat, receiver: &Receiver<Message>, lost: &AtomicU64) {
     let mut batch = Batch { format, bytes: Vec::new(), records: 0 };
     for first in receiver {
         for message in std::iter::once(first).chain(receiver.try_iter().take(QUEUE)) {
             match message {
                 Message::Record(record) => batch.push(&record),
                 Message::Reopened(file) => {
-                    batch.write(&mut destination, lost);
-                    destination = Destination::File(file);
+                    batch.write(&mut output, lost);
+                    output.destination = Destination::File(file);
                 }
-                Message::Finish => return batch.write(&mut destination, lost),
+                Message::Finish => {
+                    batch.write(&mut output, lost);
+                    return output.end(lost);
+                }
             }
         }
-        batch.write(&mut destination, lost);
+        batch.write(&mut output, lost);
         // Whoever logs meanwhile does not have to wake this thread.
         thread::sleep(PAUSE);
+    }
+}
+
+/// Where records end, and whether they do.
+struct Output {
+    destination: Destination,
+    /// Whether the last write failed.
+    fails: bool,
+    complains: Arc<AtomicBool>,
+}
+
+impl Output {
+    /// Writes, and says on standard error when that begins to fail and when it works again.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn write(&mut self, bytes: &[u8], missing: u64) -> io::Result<()> {
+        let written = self.destination.write(bytes);
+        match (&written, self.fails) {
+            (Err(error), false) => self.complain(&format!("{}; records are being lost", reason(error))),
+            (Ok(()), true) => self.complain(&format!("works again; {missing} records were lost")),
+            (Err(_), true) | (Ok(()), false) => {}
+        }
+        self.fails = written.is_err();
+        written
+    }
+
+    /// Says what never came to be written.
+    fn end(&self, lost: &AtomicU64) {
+        if self.fails {
+            self.complain(&format!("{} records were lost", lost.load(Ordering::Relaxed)));
+        }
+    }
+
+    /// Of a standard error that fails there is nobody to tell.
+    fn complain(&self, problem: &str) {
+        if let Destination::File(_) = &self.destination {
+            self.complains.store(true, Ordering::Relaxed);
+            output::complain(&format!("log.file: {problem}"));
+            self.complains.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -154,12 +198,12 @@ impl Batch {
     }
 
     /// Writes the records, or counts them as lost.
-    fn write(&mut self, destination: &mut Destination, lost: &AtomicU64) {
+    fn write(&mut self, output: &mut Output, lost: &AtomicU64) {
         let missing = lost.swap(0, Ordering::Relaxed);
         if missing > 0 {
             self.bytes.extend_from_slice(records_lost(self.format, missing).as_bytes());
         }
-        if !self.bytes.is_empty() && destination.write(&self.bytes).is_err() {
+        if !self.bytes.is_empty() && output.write(&self.bytes, missing).is_err() {
             lost.fetch_add(self.records + missing, Ordering::Relaxed);
         }
         (self.bytes, self.records) = (Vec::new(), 0);
@@ -235,7 +279,9 @@ mod tests {
                 (&queue).write_all(record).unwrap();
             }
             drop(queue);
-            write_all(Destination::File(open(&path).unwrap()), format, &receiver, &lost);
+            let destination = Destination::File(open(&path).unwrap());
+            let output = Output { destination, fails: false, complains: Arc::default() };
+            write_all(output, format, &receiver, &lost);
             let log = fs::read_to_string(path).unwrap();
             let own = log.strip_prefix("1\n2\n").unwrap();
             match format {

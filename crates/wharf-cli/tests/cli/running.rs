@@ -128,6 +128,45 @@ fn a_hangup_opens_the_log_again() {
     assert!(!log.contains("has changed"), "{log}");
 }
 
+/// On Linux `/dev/full` is a disk without room.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_cannot_be_written_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let config = "listen = \"127.0.0.1:0\"\nsandbox = \"off\"\nlog.file = \"log\"\nanonymous.home = \".\"\n";
+    std::fs::write(dir.path().join("wharf.toml"), config).unwrap();
+    for recovers in [false, true] {
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut server = Running::start(wharf(dir.path(), ["--config", "wharf.toml"]));
+        let mut stderr = BufReader::new(server.child.stderr.take().unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            stderr.read_line(&mut line).unwrap();
+            line
+        };
+        assert_eq!(line(), "wharf: log.file: no space left on device; records are being lost\n");
+        std::fs::remove_file(&path).unwrap();
+        if recovers {
+            server.signal("-HUP");
+            let again = line();
+            let count = again.strip_prefix("wharf: log.file: works again; ").unwrap();
+            let count = count.strip_suffix(" records were lost\n").unwrap();
+            assert!(count.parse::<u32>().unwrap() >= 2, "{again}");
+            server.signal("-TERM");
+            assert_eq!(line(), "");
+            let log = std::fs::read_to_string(&path).unwrap();
+            assert!(log.contains(&format!("wharf: {count} log records were lost\n")), "{log}");
+        } else {
+            server.signal("-TERM");
+            let end = line();
+            assert!(end.starts_with("wharf: log.file: ") && end.ends_with(" records were lost\n"), "{end}");
+            assert_eq!(line(), "");
+        }
+        assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    }
+}
+
 #[test]
 fn a_hangup_tells_that_a_changed_file_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
