@@ -12,7 +12,7 @@ use super::raw;
 use crate::failure::Failure;
 
 /// The name under which nobody in particular logs in.
-pub(super) const ANONYMOUS: &str = "anonymous";
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 /// Where users come from.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ pub(crate) fn accounts(
     users: Vec<raw::User>,
     anonymous: Option<raw::Anonymous>,
 ) -> Result<Accounts, Failure> {
-    refuse_twins(&users)?;
+    refuse_twins(&users, auth.kind)?;
     match auth.kind {
         raw::AuthKind::Virtual => {
             let users = users.into_iter().map(account).collect::<Result<Vec<_>, _>>()?;
@@ -118,14 +118,14 @@ pub(crate) fn accounts(
     }
 }
 
-fn refuse_twins(users: &[raw::User]) -> Result<(), Failure> {
+fn refuse_twins(users: &[raw::User], kind: raw::AuthKind) -> Result<(), Failure> {
     let mut names = HashSet::new();
     for user in users {
         let name = user.name.as_str();
         if name.is_empty() || name.chars().any(char::is_control) {
             return Err(Failure::usage(format!("users.name: {name:?}: expected a name, in one line")));
         }
-        if name == ANONYMOUS {
+        if name == ANONYMOUS && kind == raw::AuthKind::Virtual {
             return Err(Failure::usage("users.name: \"anonymous\" has a table of its own: [anonymous]"));
         }
         if !names.insert(name) {
@@ -173,7 +173,8 @@ fn system_users(
 ) -> Result<Vec<SystemUser>, Failure> {
     if anonymous.is_some() {
         return Err(Failure::usage(
-            "[anonymous] is for virtual users; system users have anonymous_user in [auth.unix] or [auth.windows]",
+            "[anonymous] is for virtual users; system users have anonymous_user in [auth.unix] or [auth.windows], \
+             and [[users]] with name = \"anonymous\"",
         ));
     }
     let template = |user: raw::User| {

@@ -7,8 +7,8 @@ use super::raw::Override;
 
 /// The user whom everybody may be.
 struct Anyone<'a> {
-    /// The table that describes it.
-    table: &'static str,
+    /// The key of this name, as messages call it.
+    setting: fn(&str) -> String,
     home: String,
     letters: Letters,
     overrides: &'a [Override],
@@ -29,19 +29,23 @@ impl Accounts {
     /// That it can be changed is worth a line, and names the key.
     pub(super) fn open_to_changes(&self) -> Option<String> {
         let anyone = self.anyone()?;
-        let table = anyone.table;
         let what = "everybody who can connect may change files";
         if anyone.letters.writes() {
-            return Some(format!("{table}.permissions: {:?}: {what}", anyone.letters.to_string()));
+            return Some(format!(
+                "{}: {:?}: {what}",
+                (anyone.setting)("permissions"),
+                anyone.letters.to_string()
+            ));
         }
         let below: Vec<_> = anyone.written_below().map(|one| one.directory.0.to_string()).collect();
-        (!below.is_empty()).then(|| format!("{table}.overrides: {what} in {}", below.join(", ")))
+        (!below.is_empty())
+            .then(|| format!("{}: {what} in {}", (anyone.setting)("overrides"), below.join(", ")))
     }
 
     fn anyone(&self) -> Option<Anyone<'_>> {
         match self {
             Self::Virtual { anonymous, .. } => anonymous.as_ref().map(|user| Anyone {
-                table: "anonymous",
+                setting: |key| format!("anonymous.{key}"),
                 home: user.home.display().to_string(),
                 letters: user.permissions,
                 overrides: &user.overrides,
@@ -67,7 +71,7 @@ fn of_system<'a>(name: &str, overrides: &'a [SystemUser]) -> Anyone<'a> {
     let user = overrides.iter().find(|user| user.name == ANONYMOUS);
     let home = user.and_then(|user| user.home.as_ref());
     Anyone {
-        table: "users",
+        setting: |key| format!("users.{key} of {ANONYMOUS:?}"),
         home: home.map_or_else(|| format!("the home of {name}"), |home| home.display().to_string()),
         letters: user.and_then(|user| user.permissions).unwrap_or(Letters::READ_ONLY),
         overrides: user.map_or(&[], |user| &user.overrides),

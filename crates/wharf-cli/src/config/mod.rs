@@ -13,7 +13,7 @@ mod notation;
 pub(crate) mod raw;
 mod summary;
 
-pub(crate) use self::accounts::{Accounts, Password, SystemUser};
+pub(crate) use self::accounts::{ANONYMOUS, Accounts, Password, SystemUser};
 pub(crate) use self::checked::{Certificate, Config, Log, Tls};
 pub(crate) use self::file::{Source, reason};
 pub(crate) use self::flags::first_line;

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use wharf::Letters;
 use wharf_sys::sandbox::{Enforcement, Rules, restrict};
 use wharf_sys::users;
 
 use crate::config::raw::{Reach, Sandbox};
-use crate::config::{Accounts, Config, SystemUser, raw};
+use crate::config::{ANONYMOUS, Accounts, Config, SystemUser, raw};
 use crate::failure::Failure;
 
 /// A directory that users see, and whether any of them may change something there.
@@ -62,15 +63,17 @@ fn homes(accounts: &Accounts) -> Result<Vec<Home>, &'static str> {
 
 /// Homes that are not there are left out: who lives in them cannot log in.
 fn homes_of_system(options: &raw::UnixAccounts, overrides: &[SystemUser]) -> Vec<Home> {
-    let home = |name: &String| {
-        let different = overrides.iter().find(|one| one.name == *name);
-        let own = || Some(users::account_by_name(name).ok()??.home);
+    let home = |login: &str, account: &String, letters_of_all: Letters| {
+        let different = overrides.iter().find(|one| one.name == login);
+        let own = || Some(users::account_by_name(account).ok()??.home);
         let path = different.and_then(|one| one.home.clone()).or_else(own)?;
-        let letters = different.and_then(|one| one.permissions).unwrap_or(options.permissions.0);
+        let letters = different.and_then(|one| one.permissions).unwrap_or(letters_of_all);
         let below = different.is_some_and(|one| writes_below(&one.overrides));
         path.is_dir().then_some(Home { path, writable: below || letters.writes() })
     };
-    options.allowed_users.iter().chain(&options.anonymous_user).filter_map(home).collect()
+    let allowed = options.allowed_users.iter().map(|name| home(name, name, options.permissions.0));
+    let anonymous = options.anonymous_user.iter().map(|account| home(ANONYMOUS, account, Letters::READ_ONLY));
+    allowed.chain(anonymous).flatten().collect()
 }
 
 fn writes_below(overrides: &[raw::Override]) -> bool {

@@ -277,7 +277,8 @@ fn files() {
         (&format!("run_as = \"no such user\"\n{public}"), "run_as: there is no user \"no such user\""),
         (
             &format!("[auth]\nkind = \"unix\"\n{public}"),
-            "[anonymous] is for virtual users; system users have anonymous_user in [auth.unix] or [auth.windows]",
+            "[anonymous] is for virtual users; system users have anonymous_user in [auth.unix] or [auth.windows], \
+             and [[users]] with name = \"anonymous\"",
         ),
         ("[auth]\nkind = \"windows\"", "auth.kind = \"windows\" works on Windows only"),
     ] {

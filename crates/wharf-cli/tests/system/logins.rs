@@ -18,6 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("lists decide", lists),
     Case::new("root gets in only by name", root_by_name),
     Case::new("anonymous works as its account", anonymous),
+    Case::new("an override of anonymous changes what it names", anonymous_override),
     Case::new("a missing home is a refused login, and a line", missing_home),
 ];
 
@@ -166,6 +167,25 @@ fn anonymous() -> Verdict {
     let mut client = Client::connect(&server);
     client.ask("USER anonymous", "331*");
     client.ask("PASS x", "530 Anonymous access not allowed.");
+    Verdict::Passed
+}
+
+fn anonymous_override() -> Verdict {
+    let (service, user) = (PamService::shipped(), User::new());
+    let elsewhere = user.home().with_file_name("elsewhere");
+    fs::create_dir(&elsewhere).expect("a directory");
+    user.own(&elsewhere, 0o700);
+    let overriding = format!(
+        "anonymous_user = {:?}\n[[users]]\nname = \"anonymous\"\nhome = {elsewhere:?}\npermissions = \"elm\"",
+        user.name
+    );
+    let server = Server::for_users(&service, &[&user], &overriding);
+    let mut client = log_in(&server, "anonymous", "me@example.org");
+    client.ask("MKD new", "257*");
+    client.ask("STOR file", "550*");
+    assert!(elsewhere.join("new").is_dir());
+    server.says("users.permissions of \"anonymous\": \"elm\": everybody who can connect may change files");
+    server.says(&format!("everybody who can connect may read and write in {}", elsewhere.display()));
     Verdict::Passed
 }
 
