@@ -18,7 +18,7 @@ use super::{AuthError, User, UserOverride};
 pub enum SystemUsersError {
     /// The process may not take on the rights of others, or not read their passwords.
     NotPrivileged(io::Error),
-    /// An override, or the anonymous user, names an account that does not exist or may not log in.
+    /// An override, or the anonymous user, names an account that does not exist.
     NoSuchUser(String),
     /// Both lists were given.
     BothLists,
@@ -32,7 +32,8 @@ pub enum SystemUsersError {
     NoValidShell(String),
     /// An override overrides nothing.
     EmptyOverride(String),
-    /// An override is for an account that the lists keep out.
+    /// An override, or the anonymous user, names an account that the lists keep out, or one with all rights that they do
+    /// not let in.
     NotAllowed(String),
     /// An override gives the anonymous user a password.
     PasswordForAnonymous,
@@ -175,7 +176,7 @@ impl Options {
             overrides: HashMap::new(),
         };
         if let (Some(name), Some(found)) = (&policy.anonymous_user, anonymous) {
-            policy.admit(&found).map_err(|_| E::NoSuchUser(name.clone()))?;
+            policy.admit(&found).map_err(|_| E::NotAllowed(name.clone()))?;
             if !found.home.as_deref().is_some_and(Path::is_dir) {
                 return Err(E::NoHome(name.clone()));
             }

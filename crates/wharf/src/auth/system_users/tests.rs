@@ -39,9 +39,9 @@ fn wrong_combinations_are_named() {
     let only_ann = || Options { allowed_users: names(&["ann"]), ..options() };
     let table: Vec<(Options, &str)> = vec![
         (anonymous("nobody"), "no such user \"nobody\""),
-        (anonymous("root"), "no such user \"root\""),
+        (anonymous("root"), "\"root\" is not an allowed user"),
         (anonymous("ghost"), "no valid home set for user \"ghost\""),
-        (Options { anonymous_user: Some("bob".into()), ..without_bob }, "no such user \"bob\""),
+        (Options { anonymous_user: Some("bob".into()), ..without_bob }, "\"bob\" is not an allowed user"),
         (both, "rejected_users and allowed_users options are mutually exclusive"),
         (Options { rejected_users: names(&["anonymous"]), ..options() }, "invalid username \"anonymous\""),
         (Options { allowed_users: names(&["ann", "eve"]), ..options() }, "unknown user \"eve\""),
