@@ -105,6 +105,7 @@ impl Config {
         flags::apply(flags, &mut file)?;
         let mut notes = flags::notes(flags);
         notes.extend(unlikely_address(&file.passive));
+        pam_service_is_a_name(&file.auth.unix.pam_service)?;
         notes.extend(missing_pam_file(&file.auth));
         let log_file = file.log.file.take().filter(|path| path.as_os_str() != "-");
         for (setting, path) in [("log.file", &log_file), ("log.xferlog", &file.log.xferlog)] {
@@ -287,6 +288,19 @@ fn unlikely_address(passive: &raw::Passive) -> Option<String> {
             Some("passive.masquerade_address: no client can reach 0.0.0.0".into())
         }
         _ => None,
+    }
+}
+
+/// PAM looks for a file of this name in its own directory, and would be led out of it by a path.
+fn pam_service_is_a_name(service: &str) -> Result<(), Failure> {
+    let is_name = !service.is_empty()
+        && service.chars().all(|c| c.is_ascii_graphic() && c != '/')
+        && !service.starts_with('.');
+    match is_name {
+        true => Ok(()),
+        false => Err(Failure::usage(format!(
+            "auth.unix.pam_service: {service:?}: expected the name of a file in /etc/pam.d such as \"wharf\""
+        ))),
     }
 }
 

@@ -280,6 +280,14 @@ fn files() {
             "[anonymous] is for virtual users; system users have anonymous_user in [auth.unix] or [auth.windows], \
              and [[users]] with name = \"anonymous\"",
         ),
+        (
+            "[auth]\nkind = \"unix\"\nunix.pam_service = \"\"",
+            "auth.unix.pam_service: \"\": expected the name of a file in /etc/pam.d such as \"wharf\"",
+        ),
+        (
+            "[auth]\nkind = \"unix\"\nunix.pam_service = \"../x\"",
+            "auth.unix.pam_service: \"../x\": expected the name of a file in /etc/pam.d such as \"wharf\"",
+        ),
         ("[auth]\nkind = \"windows\"", "auth.kind = \"windows\" works on Windows only"),
     ] {
         if !cfg!(target_os = "linux") && (text.starts_with("run_as") || text.starts_with("[auth]")) {
