@@ -29,7 +29,7 @@ mod system {
     use wharf::{Letters, Permissions};
 
     use super::*;
-    use crate::config::{Password, SystemUser, raw};
+    use crate::config::{ANONYMOUS, Password, SystemUser, raw};
 
     #[cfg(target_os = "linux")]
     pub(super) fn unix(
@@ -39,6 +39,12 @@ mod system {
     ) -> Result<ServerBuilder, Failure> {
         use wharf::{auth::UnixUsers, fs::UnixFs};
 
+        let asked = Asked {
+            kind: "unix",
+            allowed: &options.allowed_users,
+            anonymous: options.anonymous_user.as_deref(),
+            overrides,
+        };
         let mut users = UnixUsers::builder()
             .allowed_users(&options.allowed_users)
             .rejected_users(&options.rejected_users)
@@ -54,7 +60,7 @@ mod system {
         for user in overrides {
             users = users.override_user(overriding(user, options.permissions.0));
         }
-        let builder = Server::builder(users.build().map_err(|error| refused("unix", &error))?);
+        let builder = Server::builder(users.build().map_err(|error| refused(&asked, &error))?);
         Ok(match options.filesystem {
             raw::Reach::Home => builder,
             raw::Reach::Unix => builder.filesystem(move |user| Ok(UnixFs::open(user)?.with_uploads(uploads))),
@@ -66,6 +72,12 @@ mod system {
         options: &raw::WindowsAccounts,
         overrides: &[SystemUser],
     ) -> Result<ServerBuilder, Failure> {
+        let asked = Asked {
+            kind: "windows",
+            allowed: &options.allowed_users,
+            anonymous: options.anonymous_user.as_deref(),
+            overrides,
+        };
         let mut users = wharf::auth::WindowsUsers::builder()
             .allowed_users(&options.allowed_users)
             .rejected_users(&options.rejected_users)
@@ -78,7 +90,7 @@ mod system {
         for user in overrides {
             users = users.override_user(overriding(user, options.permissions.0));
         }
-        Ok(Server::builder(users.build().map_err(|error| refused("windows", &error))?))
+        Ok(Server::builder(users.build().map_err(|error| refused(&asked, &error))?))
     }
 
     /// What is different for one user, as the library wants it described.
@@ -115,7 +127,54 @@ mod system {
         one
     }
 
-    fn refused(kind: &str, error: &SystemUsersError) -> Failure {
-        Failure::usage(format!("auth.kind = {kind:?}: {error}"))
+    /// What is asked for, by the keys that ask for it.
+    struct Asked<'a> {
+        kind: &'static str,
+        allowed: &'a [String],
+        anonymous: Option<&'a str>,
+        overrides: &'a [SystemUser],
+    }
+
+    /// Names the key that the mistake is in.
+    fn refused(asked: &Asked<'_>, error: &SystemUsersError) -> Failure {
+        use SystemUsersError as E;
+
+        let key = |key: &str| format!("auth.{}.{key}", asked.kind);
+        let list = |holds: bool| key(if holds { "allowed_users" } else { "rejected_users" });
+        let is_allowed = |name: &str| asked.allowed.iter().any(|one| one == name);
+        let of_account = |name: &str| match asked.anonymous {
+            Some(anonymous) if anonymous == name => key("anonymous_user"),
+            _ => "users.name".to_owned(),
+        };
+        let setting = match error {
+            E::BothLists => {
+                let (allowed, rejected) = (list(true), list(false));
+                return Failure::usage(format!("{allowed} and {rejected} exclude each other"));
+            }
+            E::EmptyOverride(name) => {
+                return Failure::usage(format!(
+                    "users of {name:?}: changes nothing; give another key or leave it out"
+                ));
+            }
+            E::NoSuchUser(name) if name == ANONYMOUS => {
+                return Failure::usage(format!("users.name: {name:?} needs {}", key("anonymous_user")));
+            }
+            E::NoValidShell(name) => {
+                let setting = if is_allowed(name) { list(true) } else { "users.name".to_owned() };
+                let remedy = key("require_valid_shell");
+                return Failure::usage(format!("{setting}: {error}, and {remedy} is true"));
+            }
+            E::AnonymousInList => list(is_allowed(ANONYMOUS)),
+            E::UnknownUser(name) => list(is_allowed(name)),
+            E::NoSuchUser(name) | E::NoHome(name) | E::NotAllowed(name) => of_account(name),
+            E::PasswordForAnonymous => format!("users.password of {ANONYMOUS:?}"),
+            E::PasswordOfWindows(name) => format!("users.password of {name:?}"),
+            E::NoSuchDirectory(path) => {
+                let of = asked.overrides.iter().find(|user| user.home.as_ref() == Some(path));
+                of.map_or_else(|| "users.home".into(), |user| format!("users.home of {:?}", user.name))
+            }
+            _ => format!("auth.kind = {:?}", asked.kind),
+        };
+        Failure::usage(format!("{setting}: {error}"))
     }
 }

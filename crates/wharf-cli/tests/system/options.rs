@@ -15,27 +15,65 @@ fn wrong_combinations() -> Verdict {
     other.tool("usermod", &["--shell", "/usr/sbin/nologin"]);
     let (name, no_shell) = (&user.name, &other.name);
     let overriding = |name: &str, rest: &str| format!("[[users]]\nname = {name:?}\n{rest}");
+    let shell = |setting: &str| {
+        let problem = "has not a valid shell, and auth.unix.require_valid_shell is true";
+        format!("{setting}: user {no_shell:?} {problem}")
+    };
     for (settings, expected) in [
         (
             format!("allowed_users = [{name:?}]\nrejected_users = [\"root\"]"),
-            "rejected_users and allowed_users options are mutually exclusive".to_owned(),
+            "auth.unix.allowed_users and auth.unix.rejected_users exclude each other".to_owned(),
         ),
-        ("rejected_users = [\"anonymous\"]".into(), "invalid username \"anonymous\"".into()),
-        ("allowed_users = [\"nobody-at-all\"]".into(), "unknown user \"nobody-at-all\"".into()),
-        ("anonymous_user = \"nobody-at-all\"".into(), "no such user \"nobody-at-all\"".into()),
-        (format!("allowed_users = [{no_shell:?}]"), format!("user {no_shell:?} has not a valid shell")),
-        (overriding(no_shell, "permissions = \"elr\""), format!("user {no_shell:?} has not a valid shell")),
-        (overriding(name, ""), format!("the override of {name:?} must change something")),
-        (overriding(name, "home = \"/no/such\""), "no such directory: \"/no/such\"".into()),
-        (overriding("root", "permissions = \"elr\""), "\"root\" is not an allowed user".into()),
-        (overriding("nobody-at-all", "password = \"x\""), "no such user \"nobody-at-all\"".into()),
+        (
+            "rejected_users = [\"anonymous\"]".into(),
+            "auth.unix.rejected_users: invalid username \"anonymous\"".into(),
+        ),
+        (
+            "allowed_users = [\"anonymous\"]".into(),
+            "auth.unix.allowed_users: invalid username \"anonymous\"".into(),
+        ),
+        (
+            "allowed_users = [\"nobody-at-all\"]".into(),
+            "auth.unix.allowed_users: unknown user \"nobody-at-all\"".into(),
+        ),
+        (
+            "rejected_users = [\"nobody-at-all\"]".into(),
+            "auth.unix.rejected_users: unknown user \"nobody-at-all\"".into(),
+        ),
+        (
+            "anonymous_user = \"nobody-at-all\"".into(),
+            "auth.unix.anonymous_user: no such user \"nobody-at-all\"".into(),
+        ),
+        (
+            "anonymous_user = \"root\"".into(),
+            "auth.unix.anonymous_user: \"root\" is not an allowed user".into(),
+        ),
+        (format!("allowed_users = [{no_shell:?}]"), shell("auth.unix.allowed_users")),
+        (overriding(no_shell, "permissions = \"elr\""), shell("users.name")),
+        (
+            overriding(name, ""),
+            format!("users of {name:?}: changes nothing; give another key or leave it out"),
+        ),
+        (
+            overriding(name, "home = \"/no/such\""),
+            format!("users.home of {name:?}: no such directory: \"/no/such\""),
+        ),
+        (overriding("root", "permissions = \"elr\""), "users.name: \"root\" is not an allowed user".into()),
+        (
+            overriding("nobody-at-all", "password = \"x\""),
+            "users.name: no such user \"nobody-at-all\"".into(),
+        ),
+        (
+            overriding("anonymous", "permissions = \"elr\""),
+            "users.name: \"anonymous\" needs auth.unix.anonymous_user".into(),
+        ),
+        (
+            format!("anonymous_user = {name:?}\n{}", overriding("anonymous", "password = \"x\"")),
+            "users.password of \"anonymous\": can't assign password to anonymous user".into(),
+        ),
     ] {
         let (code, said) = refusal(&system_users(&service, &settings), |_| ());
-        assert_eq!(
-            (code, said),
-            (Some(2), format!("wharf: auth.kind = \"unix\": {expected}\n")),
-            "{settings}"
-        );
+        assert_eq!((code, said), (Some(2), format!("wharf: {expected}\n")), "{settings}");
     }
     let run_as = system_users(&service, "").replace("auth.kind", "run_as = \"nobody\"\nauth.kind");
     let (code, said) = refusal(&run_as, |_| ());
