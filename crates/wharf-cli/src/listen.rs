@@ -2,10 +2,9 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::num::NonZeroU16;
 
 use tokio::net::TcpSocket;
-use wharf::Server;
+use wharf::{Server, Settings};
 
 use crate::config::{ListenAddress, reason};
 use crate::failure::Failure;
@@ -41,20 +40,29 @@ fn open_at(host: &str, port: u16) -> io::Result<TcpListener> {
     Err(last)
 }
 
-/// Asks whether data connections may leave from this port of the addresses that are listened on, now that the process
-/// has the rights that it keeps. What else may be in the way passes; this would not.
+/// Asks whether data connections may have the ports that these settings want for them, at the addresses that are listened
+/// on, now that the process has the rights that it keeps. What else may be in the way passes; this would not.
 ///
 /// # Errors
 /// When the process lacks the privilege.
-pub(crate) fn may_leave_from(port: NonZeroU16, listeners: &[TcpListener]) -> Result<(), Failure> {
+pub(crate) fn may_have_ports(settings: &Settings, listeners: &[TcpListener]) -> Result<(), Failure> {
+    if let Some(port) = settings.active.source_port {
+        may_bind("active.source_port", port.get(), listeners)?;
+    }
+    // Privileged ports are the low ones: where the highest is out of reach, all are.
+    let highest = settings.passive.ports.iter().map(|range| *range.end()).max();
+    highest.map_or(Ok(()), |port| may_bind("passive.ports", port, listeners))
+}
+
+fn may_bind(setting: &str, port: u16, listeners: &[TcpListener]) -> Result<(), Failure> {
     let addresses = listeners.iter().filter_map(|listener| listener.local_addr().ok());
-    for address in addresses.map(|address| SocketAddr::new(address.ip(), port.get())) {
+    for address in addresses.map(|address| SocketAddr::new(address.ip(), port)) {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
         let bound = socket.and_then(|socket| socket.set_reuseaddr(true).and_then(|()| socket.bind(address)));
         if let Err(error) = bound
             && error.kind() == ErrorKind::PermissionDenied
         {
-            return Err(Failure::usage(format!("active.source_port: {port}: {}", cause(&error))));
+            return Err(Failure::usage(format!("{setting}: {port}: {}", cause(&error))));
         }
     }
     Ok(())

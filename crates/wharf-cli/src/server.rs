@@ -48,10 +48,8 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     // Threads start behind this and not before: rights can be given up for a whole process only while it has one.
     #[cfg(target_os = "linux")]
     let confinement = confinement::confine(&plan, config)?;
-    if let Some(port) = config.settings.active.source_port {
-        listen::may_leave_from(port, &listeners.explicit)?;
-        listen::may_leave_from(port, &listeners.implicit)?;
-    }
+    listen::may_have_ports(&config.settings, &listeners.explicit)?;
+    listen::may_have_ports(&config.settings, &listeners.implicit)?;
     let log = logging::start(&config.log)?;
     notes.iter().for_each(|line| tracing::warn!("{line}"));
     #[cfg(target_os = "linux")]

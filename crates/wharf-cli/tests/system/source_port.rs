@@ -14,7 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("system users: active connections leave from port 20", system_users),
     Case::new("run_as keeps the right to port 20 and no other", run_as),
     Case::new("a source port that is not privileged keeps nothing", unprivileged),
-    Case::new("a privileged source port without the right to it ends the program", without_right),
+    Case::new("privileged data ports without the right to them end the program", without_right),
 ];
 
 fn system_users() -> Verdict {
@@ -70,11 +70,18 @@ fn without_right() -> Verdict {
         );
     }
     let user = User::new();
-    let configuration = virtual_user("active.source_port = 20");
-    let output = user.run(env!("CARGO_BIN_EXE_wharf"), &configuration.replace("$DIR/home", "/"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    let expected = "wharf: active.source_port: 20: permission denied (ports below 1024 need root or CAP_NET_BIND_SERVICE)\n";
-    assert_eq!((output.status.code(), &*said), (Some(2), expected));
+    for (settings, expected) in [
+        ("active.source_port = 20", "active.source_port: 20"),
+        ("passive.ports = \"10-20\"", "passive.ports: 20"),
+    ] {
+        let output = user.run(env!("CARGO_BIN_EXE_wharf"), &virtual_user(settings).replace("$DIR/home", "/"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        let hint = "permission denied (ports below 1024 need root or CAP_NET_BIND_SERVICE)";
+        assert_eq!(
+            (output.status.code(), &*said),
+            (Some(2), format!("wharf: {expected}: {hint}\n").as_str())
+        );
+    }
     Verdict::Passed
 }
 
