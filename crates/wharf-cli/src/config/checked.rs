@@ -1,12 +1,13 @@
 //! What the settings mean, once everything about them is known to be right.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::{NonZeroU16, NonZeroU64};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use wharf::{Incomplete, MasqueradeAddress, Publish, Settings};
 
 use super::accounts::{Accounts, accounts};
+use super::addresses::{needed, refuse_conflicts};
 use super::file::{self, Source};
 use super::flags::{self, no_directory, readable};
 use super::notation::{ListenAddress, Network, Notation, Several, Written};
@@ -113,14 +114,17 @@ impl Config {
         }
         let settings = settings(&mut file)?;
         let accounts = accounts(file.auth, file.users, file.anonymous)?;
+        let listen = needed(at_least_one("listen", file.listen)?);
+        let tls = file.tls.map(tls).transpose()?;
+        refuse_conflicts(&settings, &listen, tls.as_ref().map_or(&[], |tls| &tls.implicit_listen))?;
         // Of -w there is a line already.
         notes.extend(accounts.open_to_changes().filter(|_| !flags.write));
         Ok(Self {
             source,
             settings,
             accounts,
-            listen: at_least_one("listen", file.listen)?,
-            tls: file.tls.map(tls).transpose()?,
+            listen,
+            tls,
             log: Log {
                 file: log_file,
                 format: file.log.format,
@@ -158,7 +162,6 @@ fn settings(file: &mut raw::File) -> Result<Settings, Failure> {
     set(&mut settings.active.permit_foreign_addresses, file.active.permit_foreign_addresses);
     set(&mut settings.active.permit_privileged_ports, file.active.permit_privileged_ports);
     set(&mut settings.active.source_port, file.active.source_port.take().map(|written| written.0.0));
-    port_is_no_listener(&settings, file)?;
     set(&mut settings.uploads.publish, file.uploads.publish.map(Publish::from));
     set(&mut settings.uploads.incomplete, file.uploads.incomplete.map(Incomplete::from));
     set(&mut settings.uploads.sync, file.uploads.sync);
@@ -199,20 +202,6 @@ fn set_passive(passive: &mut wharf::Passive, typed: raw::Passive) -> Result<(), 
     match passive.ports.iter().all(|range| shifted(*range.start()) && shifted(*range.end())) {
         true => Ok(()),
         false => Err(Failure::usage("passive.port_offset: moves passive.ports out of 1 to 65535")),
-    }
-}
-
-/// What listens on a port keeps connections from leaving from it, and the other way round.
-fn port_is_no_listener(settings: &Settings, file: &raw::File) -> Result<(), Failure> {
-    let Some(port) = settings.active.source_port.map(NonZeroU16::get) else { return Ok(()) };
-    let implicit = file.tls.as_ref().and_then(|tls| tls.implicit_listen.as_ref());
-    let mut listen = file.listen.iter().chain(implicit).flat_map(|several| &several.0);
-    if listen.any(|address| address.port == Some(port)) {
-        return Err(Failure::usage(format!("active.source_port: wharf listens on port {port} itself")));
-    }
-    match settings.passive.ports.iter().any(|range| range.contains(&port)) {
-        true => Err(Failure::usage(format!("active.source_port: {port} is among passive.ports"))),
-        false => Ok(()),
     }
 }
 
@@ -266,7 +255,7 @@ fn tls(tls: raw::Tls) -> Result<Tls, Failure> {
         require_data: tls.require_data,
         session_reuse: tls.session_reuse,
         close_notify: tls.close_notify,
-        implicit_listen: implicit_listen.transpose()?.unwrap_or_default(),
+        implicit_listen: needed(implicit_listen.transpose()?.unwrap_or_default()),
     })
 }
 

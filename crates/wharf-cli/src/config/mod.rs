@@ -4,6 +4,7 @@
 //! what it all means.
 
 mod accounts;
+mod addresses;
 mod checked;
 mod everybody;
 mod file;

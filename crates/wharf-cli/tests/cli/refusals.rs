@@ -241,6 +241,16 @@ fn files() {
             "active.source_port: wharf listens on port 2121 itself",
         ),
         (
+            &format!("listen = [\"[::]:21\", \"[::]:22\"]\n[passive]\nports = [\"22\", \"21\"]\n{public}"),
+            "passive.ports: wharf listens there itself, so no port is left for data",
+        ),
+        (
+            &format!(
+                "listen = \"127.0.0.1:990\"\n[tls]\ncertificate = \"cert.pem\"\nimplicit_listen = \"[::]:990\"\n{public}"
+            ),
+            "tls.implicit_listen: [::]:990: wharf listens there itself (listen)",
+        ),
+        (
             &format!("[active]\nsource_port = 70000\n{public}"),
             "{file}:2: active.source_port: 70000: ports are numbers from 0 to 65535",
         ),

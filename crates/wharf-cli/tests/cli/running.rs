@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -46,6 +46,43 @@ fn the_first_line_names_the_real_port() {
         server.signal("-TERM");
         assert_eq!(server.end().0, Some(0));
     }
+}
+
+/// People name both families, and one socket serves them.
+#[test]
+fn both_families_on_one_port() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        println!("skipped: there is no IPv6 here");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // Another program may take a port that was free a moment ago.
+    for _ in 0..10 {
+        let port = TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("listen = [\"0.0.0.0:{port}\", \"[::]:{port}\"]\nanonymous.home = \".\"\n");
+        std::fs::write(dir.path().join("wharf.toml"), listen).unwrap();
+        let mut command = wharf(dir.path(), ["--config", "wharf.toml"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
+        if first.is_empty() {
+            let (_, stderr, _) = crate::written(child.wait_with_output().unwrap());
+            assert!(
+                stderr.contains(&format!("cannot listen on [::]:{port}: address already in use")),
+                "{stderr}"
+            );
+            continue;
+        }
+        assert_eq!(first, format!("Serving FTP on [::]:{port}\n"));
+        for host in ["127.0.0.1", "[::1]"] {
+            assert!(TcpStream::connect(format!("{host}:{port}")).is_ok(), "{host}");
+        }
+        let server = Running { child, address: first };
+        server.signal("-TERM");
+        assert_eq!(server.end().0, Some(0));
+        return;
+    }
+    panic!("no port stayed free");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! Addresses and ports that wharf would take from itself.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
+
+use wharf::Settings;
+
+use super::notation::ListenAddress;
+use crate::failure::Failure;
+
+/// The port of an address that names none, if it can be had.
+const USUAL_PORT: u16 = 21;
+
+/// The addresses that need a socket of their own: not those that another of them stands for.
+pub(super) fn needed(addresses: Vec<ListenAddress>) -> Vec<ListenAddress> {
+    let is_needed = |(at, address): &(usize, &ListenAddress)| {
+        let mut others = addresses.iter().enumerate().filter(|(other, _)| other != at);
+        !others.any(|(other, wider)| covers(wider, address) && (other < *at || !covers(address, wider)))
+    };
+    addresses.iter().enumerate().filter(is_needed).map(|(_, address)| address.clone()).collect()
+}
+
+/// What listens on a port keeps connections from leaving from it, others from listening there, and data from arriving.
+///
+/// # Errors
+/// When two settings want the same port.
+pub(super) fn refuse_conflicts(
+    settings: &Settings,
+    listen: &[ListenAddress],
+    implicit: &[ListenAddress],
+) -> Result<(), Failure> {
+    let taken = |address: &&ListenAddress| {
+        listen.iter().any(|other| covers(other, address) || covers(address, other))
+    };
+    if let Some(address) = implicit.iter().find(taken) {
+        let problem = "wharf listens there itself (listen)";
+        return Err(Failure::usage(format!("tls.implicit_listen: {address}: {problem}")));
+    }
+    let listens_on = |port: u16| listen.iter().chain(implicit).any(|address| address.port == Some(port));
+    let passive = settings.passive.ports.as_slice();
+    if !passive.is_empty() && passive.iter().all(|range| range.clone().all(listens_on)) {
+        return Err(Failure::usage("passive.ports: wharf listens there itself, so no port is left for data"));
+    }
+    let Some(port) = settings.active.source_port.map(NonZeroU16::get) else { return Ok(()) };
+    if listens_on(port) {
+        return Err(Failure::usage(format!("active.source_port: wharf listens on port {port} itself")));
+    }
+    match passive.iter().any(|range| range.contains(&port)) {
+        true => Err(Failure::usage(format!("active.source_port: {port} is among passive.ports"))),
+        false => Ok(()),
+    }
+}
+
+/// Whether a socket on `wider` serves who connects to `narrower`, and keeps another from being opened there.
+fn covers(wider: &ListenAddress, narrower: &ListenAddress) -> bool {
+    let port = wider.port.unwrap_or(USUAL_PORT);
+    if port == 0 || port != narrower.port.unwrap_or(USUAL_PORT) {
+        return false;
+    }
+    match (wider.host.parse(), narrower.host.parse()) {
+        (Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), _) => true,
+        (Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), Ok(IpAddr::V4(_))) => true,
+        (Ok(one), Ok(other)) => one == other,
+        _ => wider.host.eq_ignore_ascii_case(&narrower.host),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Notation;
+
+    #[test]
+    fn one_socket_stands_for_all_that_it_serves() {
+        for (addresses, expected) in [
+            ("0.0.0.0:21 [::]:21", "[::]:21"),
+            ("[::]:21 0.0.0.0:21", "[::]:21"),
+            ("127.0.0.1:21 0.0.0.0:21 10.0.0.1:22", "0.0.0.0:21 10.0.0.1:22"),
+            ("localhost:21 [::1]:21 [::]:21", "[::]:21"),
+            ("localhost:21 LOCALHOST:21", "localhost:21"),
+            ("[::1]:21 [0::1]:21", "[::1]:21"),
+            ("0.0.0.0:21 [::1]:21", "0.0.0.0:21 [::1]:21"),
+            ("0.0.0.0:21 localhost:21", "0.0.0.0:21 localhost:21"),
+            ("0.0.0.0:0 [::]:0 0.0.0.0:0", "0.0.0.0:0 [::]:0 0.0.0.0:0"),
+            ("0.0.0.0:21 [::]:22", "0.0.0.0:21 [::]:22"),
+        ] {
+            let read = addresses.split(' ').map(|text| ListenAddress::read(text).unwrap());
+            let kept: Vec<_> = needed(read.collect()).iter().map(ToString::to_string).collect();
+            assert_eq!(kept.join(" "), expected, "{addresses}");
+        }
+    }
+}
