@@ -13,6 +13,7 @@ mod nearest;
 mod notation;
 pub(crate) mod raw;
 mod summary;
+mod unusual;
 
 pub(crate) use self::accounts::{ANONYMOUS, Accounts, Password, SystemUser};
 pub(crate) use self::checked::{Certificate, Config, Log, Tls};

@@ -7,6 +7,7 @@ use wharf::auth::UserLimits;
 use super::accounts::{Account, Accounts, Password, SystemUser};
 use super::checked::{Config, Log, Tls};
 use super::raw::{ClientCertificates, Override, Passwords, UnixAccounts, WindowsAccounts};
+use super::unusual::Unusual;
 
 impl Display for Config {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -32,8 +33,7 @@ impl Display for Config {
                 writeln!(f, "passive ports   {}", ranges.join(", "))?;
             }
         }
-        let source = self.settings.active.source_port;
-        source.iter().try_for_each(|port| writeln!(f, "active          from port {port}"))?;
+        write!(f, "{}", Unusual(&self.settings))?;
         self.run_as.iter().try_for_each(|user| writeln!(f, "run as          {user}"))?;
         self.umask.iter().try_for_each(|bits| writeln!(f, "umask           {bits:03o}"))?;
         writeln!(f, "sandbox         {}", word(self.sandbox))?;

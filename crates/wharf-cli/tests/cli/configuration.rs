@@ -81,6 +81,60 @@ fn what_is_odd_is_told() {
 }
 
 #[test]
+fn what_is_not_as_usual_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |settings: &str| {
+        fs::write(dir.path().join("wharf.toml"), format!("anonymous.home = \".\"\n{settings}")).unwrap();
+        let output = wharf(dir.path(), ["check", "--config", "wharf.toml"]).output().unwrap();
+        let (stdout, stderr, code) = written(output);
+        assert_eq!((stderr.as_str(), code), ("", Some(0)), "{settings}");
+        stdout
+    };
+    let usual = check("");
+    for (settings, expected) in [
+        ("banner = \"Hello.\"", "banner          \"Hello.\""),
+        ("use_gmt_times = false", "times           local"),
+        ("tcp_no_delay = false", "tcp_no_delay    off"),
+        ("shutdown_grace = \"5m\"", "shutdown grace  300s"),
+        ("limits.max_login_attempts = 1", "limits          max_login_attempts 1"),
+        (
+            "limits = { login_timeout = \"1s\", idle_timeout = \"0s\", data_timeout = \"100ms\" }",
+            "limits          login_timeout 1s, idle_timeout 0s, data_timeout 100ms",
+        ),
+        (
+            "limits = { passive_timeout = \"1h\", failed_login_delay = \"0s\" }",
+            "limits          passive_timeout 3600s, failed_login_delay 0s",
+        ),
+        (
+            "limits = { upload_rate = 1, download_rate = 1000 }",
+            "limits          uploads 1 bytes/s, downloads 1000 bytes/s",
+        ),
+        ("passive.masquerade_address = \"203.0.113.7\"", "masquerade      203.0.113.7"),
+        ("passive.masquerade_address = \"ftp.example.org\"", "masquerade      ftp.example.org, looked up"),
+        (
+            "passive.masquerade_map = { \"10.0.0.2\" = \"203.0.113.7\" }",
+            "masquerade      203.0.113.7 to those who reached 10.0.0.2",
+        ),
+        (
+            "passive.masquerade_clients = { \"192.168.0.0/16\" = \"10.0.0.2\" }",
+            "masquerade      10.0.0.2 to clients of 192.168.0.0/16",
+        ),
+        ("passive = { ports = \"60000\", port_offset = -5 }", "port offset     -5"),
+        ("active.enabled = false", "active          off"),
+        ("active.permit_privileged_ports = true", "active          to ports below 1024 too"),
+        ("active.permit_foreign_addresses = true", "data            with any address, not only the client's"),
+        (
+            "uploads = { publish = \"staged\", incomplete = \"delete\", sync = true }",
+            "uploads         staged, deleted when incomplete, synced",
+        ),
+    ] {
+        assert!(check(settings).lines().any(|line| line == expected), "{settings}: {}", check(settings));
+        let title = expected.split("  ").next().unwrap();
+        assert!(!usual.contains(&format!("\n{title} ")), "{title}: {usual}");
+    }
+}
+
+#[test]
 fn misspelt_variables_are_told() {
     let dir = tempfile::tempdir().unwrap();
     for (name, value, expected) in [
