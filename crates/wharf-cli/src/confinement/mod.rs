@@ -8,7 +8,7 @@ mod sandbox;
 use crate::config::Config;
 use crate::failure::Failure;
 
-pub(crate) use self::rights::{Plan, plan};
+pub(crate) use self::rights::Plan;
 
 /// What the process has left, to be told once there is a log.
 #[derive(Debug)]
@@ -17,12 +17,21 @@ pub(crate) struct Confinement {
     warning: Option<String>,
 }
 
+/// Decides what is given up, and judges what can be judged before it is.
+///
+/// # Errors
+/// When the configuration asks for what cannot be had.
+pub(crate) fn plan(config: &Config) -> Result<Plan, Failure> {
+    sandbox::judge(config)?;
+    rights::plan(config)
+}
+
 /// Carries out the plan, then enters the sandbox.
 ///
 /// # Errors
 /// When rights cannot be given up, or a sandbox is required and cannot be had.
 pub(crate) fn confine(plan: &Plan, config: &Config) -> Result<Confinement, Failure> {
-    plan.carry_out(config)?;
+    plan.carry_out()?;
     let (rights, warning) = (plan.left()?, plan.warning(config));
     let sandbox = sandbox::enter(config)?;
     Ok(Confinement { line: format!("running as {rights}, {sandbox}"), warning })

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use wharf_sys::capabilities::{self, Capability};
-use wharf_sys::identity;
+use wharf_sys::identity::{self, Identity};
 use wharf_sys::users::{self, Account};
 
 use crate::config::{Accounts, Config, reason};
@@ -31,8 +31,8 @@ pub(crate) enum Plan {
 /// system what it takes to become them. PAM and the shadow database want user id 0 then, which owns what they read.
 ///
 /// # Errors
-/// When `run_as` names nobody, or means nothing here.
-pub(crate) fn plan(config: &Config) -> Result<Plan, Failure> {
+/// When `run_as` names nobody, or somebody who cannot open a home, or means nothing here.
+pub(super) fn plan(config: &Config) -> Result<Plan, Failure> {
     let held = capabilities::current().map_err(|error| cannot("say which rights there are", &error))?;
     let data_ports = config.settings.passive.ports.iter().map(|range| *range.start());
     let source_port = config.settings.active.source_port.map(NonZeroU16::get);
@@ -48,7 +48,11 @@ pub(crate) fn plan(config: &Config) -> Result<Plan, Failure> {
     }
     let kept = ports.filter(|one| held.contains(*one)).collect();
     match &config.run_as {
-        Some(name) => become_user(name, kept),
+        Some(name) => {
+            let plan = become_user(name, kept)?;
+            plan.require_homes(config)?;
+            Ok(plan)
+        }
         None if is_root() => Ok(Plan::StayRoot),
         None => Ok(Plan::Keep(kept)),
     }
@@ -75,8 +79,8 @@ fn become_user(name: &str, kept: Vec<Capability>) -> Result<Plan, Failure> {
 
 impl Plan {
     /// # Errors
-    /// When the system refuses, or the new user cannot reach a home.
-    pub(super) fn carry_out(&self, config: &Config) -> Result<(), Failure> {
+    /// When the system refuses.
+    pub(super) fn carry_out(&self) -> Result<(), Failure> {
         let given_up = match self {
             Self::Become { account, groups, kept } => {
                 capabilities::drop_to(account.uid, account.gid, groups, kept)
@@ -86,11 +90,28 @@ impl Plan {
         };
         given_up
             .and_then(|()| capabilities::no_new_privileges())
-            .map_err(|error| cannot("give up rights", &error))?;
-        match self {
-            Self::Become { account, .. } => require_homes(config, &account.name.to_string_lossy()),
-            Self::Keep(_) | Self::StayRoot => Ok(()),
-        }
+            .map_err(|error| cannot("give up rights", &error))
+    }
+
+    /// A home that the new user cannot open is a mistake in the configuration: better said now than at each login.
+    fn require_homes(&self, config: &Config) -> Result<(), Failure> {
+        let (Self::Become { account, groups, .. }, Accounts::Virtual { users, anonymous, .. }) =
+            (self, &config.accounts)
+        else {
+            return Ok(());
+        };
+        let user = account.name.display();
+        let closed = |home: &Path, error| {
+            Failure::usage(format!(
+                "run_as: {user} cannot open the home {}: {}",
+                home.display(),
+                reason(&error)
+            ))
+        };
+        let identity = Identity::user(account.uid, account.gid, groups.clone());
+        let _entered = identity.enter().map_err(|error| cannot("become another user", &error))?;
+        let mut homes = users.iter().chain(anonymous).map(|account| &account.home);
+        homes.try_for_each(|home| fs::read_dir(home).map(drop).map_err(|error| closed(home, error)))
     }
 
     /// Who the process is now and what it may do, in words.
@@ -133,16 +154,6 @@ fn without_effect(run_as: &str, uid: u32) -> Option<String> {
 /// Gives up what there is to give up; most processes have nothing.
 fn keep(kept: &[Capability]) -> io::Result<()> {
     if capabilities::current()?.is_empty() { Ok(()) } else { capabilities::keep(kept) }
-}
-
-/// A home that the new user cannot open is a mistake in the configuration: better said now than at each login.
-fn require_homes(config: &Config, user: &str) -> Result<(), Failure> {
-    let Accounts::Virtual { users, anonymous, .. } = &config.accounts else { return Ok(()) };
-    let closed = |home: &Path, error| {
-        Failure::usage(format!("run_as: {user} cannot open the home {}: {}", home.display(), reason(&error)))
-    };
-    let homes = users.iter().chain(anonymous).map(|account| &account.home);
-    homes.into_iter().try_for_each(|home| fs::read_dir(home).map(drop).map_err(|error| closed(home, error)))
 }
 
 fn is_root() -> bool {

@@ -18,6 +18,19 @@ struct Home {
     writable: bool,
 }
 
+/// Whether the configuration can be confined, whatever the kernel can do.
+///
+/// # Errors
+/// When it requires a sandbox and does not tell for which files.
+pub(super) fn judge(config: &Config) -> Result<(), Failure> {
+    match homes(&config.accounts) {
+        Err(open) if config.sandbox == Sandbox::Require => {
+            Err(Failure::usage(format!("sandbox = \"require\": {open}")))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// Confines the process to what the configuration needs, and says in words how far that went.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::accounts::{PASSWORD, PamService, User, log_in};
 use crate::case::Case;
 use crate::client::Client;
 use crate::row::Verdict;
-use crate::server::{Server, USER, eventually, refusal, system_users};
+use crate::server::{Server, USER, eventually, refusal, refusal_of_check, system_users};
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("Landlock closes what no home needs", landlock_holds),
@@ -151,8 +151,9 @@ fn required() -> Verdict {
         ("filesystem = \"unix\"", "auth.unix.filesystem = \"unix\" shows the whole file system"),
     ] {
         let configuration = format!("sandbox = \"require\"\n{}", system_users(&service, settings));
-        let (code, said) = refusal(&configuration, |_| ());
-        assert_eq!((code, said), (Some(1), format!("wharf: sandbox = \"require\": {why}\n")));
+        let expected = (Some(2), format!("wharf: sandbox = \"require\": {why}\n"));
+        assert_eq!(refusal(&configuration, |_| ()), expected);
+        assert_eq!(refusal_of_check(&configuration, |_| ()), expected);
     }
     // A directory that is to stay open, and that the user of run_as cannot reach.
     let user = User::new();
@@ -175,14 +176,17 @@ fn required() -> Verdict {
 
 fn closed_home() -> Verdict {
     let user = User::new();
-    let (code, said) = refusal(&virtual_user(&format!("run_as = {:?}", user.name)), |directory| {
+    let configuration = virtual_user(&format!("run_as = {:?}", user.name));
+    let close = |directory: &std::path::Path| {
         let home = directory.join("home");
         fs::create_dir(&home).expect("a home");
         fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("a mode");
-    });
-    assert_eq!(code, Some(2));
-    let start = format!("wharf: run_as: {} cannot open the home /", user.name);
-    assert!(said.starts_with(&start) && said.ends_with("/home: permission denied\n"), "{said}");
+    };
+    for (code, said) in [refusal(&configuration, close), refusal_of_check(&configuration, close)] {
+        assert_eq!(code, Some(2));
+        let start = format!("wharf: run_as: {} cannot open the home /", user.name);
+        assert!(said.starts_with(&start) && said.ends_with("/home: permission denied\n"), "{said}");
+    }
     Verdict::Passed
 }
 

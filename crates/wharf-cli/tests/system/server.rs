@@ -34,7 +34,7 @@ impl Server {
     pub(crate) fn start(configuration: &str, prepare: impl FnOnce(&Path)) -> Self {
         let directory = open_directory();
         prepare(directory.path());
-        let mut child = spawn(directory.path(), configuration);
+        let mut child = spawn(&[], directory.path(), configuration);
         let mut ready = String::new();
         let output = child.stdout.as_mut().expect("standard output was piped");
         BufReader::new(output).read_line(&mut ready).expect("text");
@@ -99,9 +99,18 @@ pub(crate) fn system_users(service: &PamService, settings: &str) -> String {
 
 /// The program must not start: its exit code, and what it says.
 pub(crate) fn refusal(configuration: &str, prepare: impl FnOnce(&Path)) -> (Option<i32>, String) {
+    refused(&[], configuration, prepare)
+}
+
+/// The same of `wharf check`, which begins nothing.
+pub(crate) fn refusal_of_check(configuration: &str, prepare: impl FnOnce(&Path)) -> (Option<i32>, String) {
+    refused(&["check"], configuration, prepare)
+}
+
+fn refused(command: &[&str], configuration: &str, prepare: impl FnOnce(&Path)) -> (Option<i32>, String) {
     let directory = open_directory();
     prepare(directory.path());
-    let mut child = spawn(directory.path(), configuration);
+    let mut child = spawn(command, directory.path(), configuration);
     let mut output = String::new();
     child.stdout.take().expect("standard output was piped").read_to_string(&mut output).expect("text");
     let status = child.wait().expect("our own child");
@@ -118,7 +127,7 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn spawn(directory: &Path, configuration: &str) -> Child {
+fn spawn(command: &[&str], directory: &Path, configuration: &str) -> Child {
     let file = directory.join("wharf.toml");
     let configuration = configuration.replace("$DIR", &directory.to_string_lossy());
     fs::write(&file, format!("umask = \"027\"\n{configuration}")).expect("a configuration file");
@@ -126,6 +135,7 @@ fn spawn(directory: &Path, configuration: &str) -> Child {
     let preloaded = Some(directory.join(PRELOADED)).filter(|library| library.exists());
     Command::new(env!("CARGO_BIN_EXE_wharf"))
         .envs(preloaded.map(|library| ("LD_PRELOAD", library)))
+        .args(command)
         .arg("--config")
         .arg(file)
         .current_dir(directory)
