@@ -6,7 +6,7 @@ use wharf::Secret;
 use wharf::auth;
 
 use crate::args::{self, Command, Flags};
-use crate::config::{Config, first_line};
+use crate::config::{Config, first_line, in_its_line};
 use crate::failure::Failure;
 use crate::{manual, output, self_signed, server, tls, users};
 
@@ -14,8 +14,10 @@ use crate::{manual, output, self_signed, server, tls, users};
 /// When it cannot be done; the failure knows the exit code.
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(flags) => server::serve(&Config::load(&flags)?),
-        Command::Check(flags) => check(&flags),
+        Command::Serve(flags) => {
+            placed(&flags, Config::load(&flags).and_then(|config| server::serve(&config)))
+        }
+        Command::Check(flags) => placed(&flags, check(&flags)),
         Command::HashPassword => hash_password(),
         Command::SelfSigned(request) => self_signed::create(&request.out, &request.names),
         Command::Completions { shell } => {
@@ -28,6 +30,14 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
             output::say(&page.map_err(|error| Failure::runtime(format!("the manual page: {error}")))?)
         }
     }
+}
+
+/// What is wrong with the configuration file is said with its place there.
+fn placed(flags: &Flags, outcome: Result<(), Failure>) -> Result<(), Failure> {
+    outcome.map_err(|failure| match &flags.config {
+        Some(path) => in_its_line(path, failure),
+        None => failure,
+    })
 }
 
 fn check(flags: &Flags) -> Result<(), Failure> {

@@ -29,6 +29,11 @@ impl Failure {
         Self { cause: Cause::Runtime, message: message.into() }
     }
 
+    /// The same failure, once it is known where its cause is.
+    pub(crate) fn in_place(self, place: &str) -> Self {
+        Self { message: format!("{place}: {}", self.message), ..self }
+    }
+
     /// What the caller of the program sees.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self.cause {

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::flags::no_directory;
 use super::nearest::{nearest, nearest_path};
+use super::place::line_of;
 use super::raw;
 use crate::failure::Failure;
 
@@ -118,7 +119,7 @@ struct Wrong {
 fn parse(text: &str) -> Result<raw::File, Wrong> {
     toml::from_str(text).map_err(|error| {
         let start = error.span().map(|span| span.start);
-        let line = start.and_then(|start| text.get(..start)).map(|before| before.matches('\n').count() + 1);
+        let line = start.map(|start| line_of(text, start));
         let key = start.and_then(|start| key_at(DeTable::parse(text).ok()?.get_ref(), start));
         Wrong { line, message: explain(error.message(), key.as_deref()) }
     })

@@ -194,111 +194,139 @@ fn files() {
         ("banner = \"hello\"", "{file}: nobody could log in: add [[users]] or [anonymous], or give -d or -u"),
         (
             "[anonymous]\nhome = \"publik\"",
-            "anonymous.home: {dir}/publik: no such file or directory; did you mean {dir}/public?",
+            "{file}:2: anonymous.home: {dir}/publik: no such file or directory; did you mean {dir}/public?",
         ),
-        (user, "users.password of \"ann\": a user needs this or password_hash"),
-        (&format!("{user_with_password}{user_with_password}"), "users.name: \"ann\" is there twice"),
+        (user, "{file}:1: users.password of \"ann\": a user needs this or password_hash"),
+        (
+            &format!("{user_with_password}{user_with_password}"),
+            "{file}:6: users.name: \"ann\" is there twice",
+        ),
         (
             &format!("{user_with_password}password_hash = \"$6$x\""),
-            "users of \"ann\": password and password_hash exclude each other",
+            "{file}:1: users of \"ann\": password and password_hash exclude each other",
         ),
         (
             &format!("{user}password = \"\""),
-            "users.password of \"ann\": expected a password that is not empty",
+            "{file}:4: users.password of \"ann\": expected a password that is not empty",
+        ),
+        (
+            &format!("{user_with_password}\n{}password = \"\"", user.replace("ann", "bob")),
+            "{file}:9: users.password of \"bob\": expected a password that is not empty",
         ),
         (
             &format!("{user}password_hash = \"secret\""),
-            "users.password_hash of \"ann\": not a password hash; argon2, bcrypt, $5$, $6$ and $y$ hashes are known; \
+            "{file}:4: users.password_hash of \"ann\": not a password hash; argon2, bcrypt, $5$, $6$ and $y$ hashes are known; \
              wharf hash-password makes one",
         ),
-        ("[[users]]\nname = \"ann\"\npassword = \"a\"", "users.home of \"ann\": is missing"),
-        ("[[users]]\nname = \"anonymous\"", "users.name: \"anonymous\" has a table of its own: [anonymous]"),
-        ("[[users]]\nname = \"\"", "users.name: \"\": expected a name, in one line"),
+        ("[[users]]\nname = \"ann\"\npassword = \"a\"", "{file}:1: users.home of \"ann\": is missing"),
+        (
+            "[[users]]\nname = \"anonymous\"",
+            "{file}:2: users.name: \"anonymous\" has a table of its own: [anonymous]",
+        ),
+        ("[[users]]\nname = \"\"", "{file}:2: users.name: \"\": expected a name, in one line"),
         (
             &format!("listen = []\n{public}"),
-            "listen: expected an address and a port such as \"0.0.0.0:2121\" or \"[::]:2121\"",
+            "{file}:1: listen: expected an address and a port such as \"0.0.0.0:2121\" or \"[::]:2121\"",
         ),
         (
             &format!("[passive]\nmasquerade_map = {{ \"10.0.0\" = \"1.2.3.4\" }}\n{public}"),
-            "passive.masquerade_map: \"10.0.0\": expected an IP address such as \"10.0.0.2\"",
+            "{file}:2: passive.masquerade_map: \"10.0.0\": expected an IP address such as \"10.0.0.2\"",
         ),
         (
             &format!("[passive]\nports = \"60000-65535\"\nport_offset = 1\n{public}"),
-            "passive.port_offset: moves passive.ports out of 1 to 65535",
+            "{file}:3: passive.port_offset: moves passive.ports out of 1 to 65535",
         ),
-        (&format!("log.xferlog = \"logs/xferlog\"\n{public}"), "log.xferlog: {dir}/logs: no such directory"),
-        (&format!("[passive]\nport_offset = 1\n{public}"), "passive.port_offset: needs passive.ports"),
+        (
+            &format!("log.xferlog = \"logs/xferlog\"\n{public}"),
+            "{file}:1: log.xferlog: {dir}/logs: no such directory",
+        ),
+        (
+            &format!("[passive]\nport_offset = 1\n{public}"),
+            "{file}:2: passive.port_offset: needs passive.ports",
+        ),
         (
             &format!("[passive]\nports = []\n{public}"),
-            "passive.ports: expected a port range such as \"60000-65535\", or a port",
+            "{file}:2: passive.ports: expected a port range such as \"60000-65535\", or a port",
         ),
         (
             &format!("[passive]\nports = \"2000-3000\"\n[active]\nsource_port = 2020\n{public}"),
-            "active.source_port: 2020 is among passive.ports",
+            "{file}:4: active.source_port: 2020 is among passive.ports",
         ),
         (
             &format!("listen = \"[::]:2121\"\n[active]\nsource_port = 2121\n{public}"),
-            "active.source_port: wharf listens on port 2121 itself",
+            "{file}:3: active.source_port: wharf listens on port 2121 itself",
         ),
         (
             &format!("listen = [\"[::]:21\", \"[::]:22\"]\n[passive]\nports = [\"22\", \"21\"]\n{public}"),
-            "passive.ports: wharf listens there itself, so no port is left for data",
+            "{file}:3: passive.ports: wharf listens there itself, so no port is left for data",
         ),
         (
             &format!(
                 "listen = \"127.0.0.1:990\"\n[tls]\ncertificate = \"cert.pem\"\nimplicit_listen = \"[::]:990\"\n{public}"
             ),
-            "tls.implicit_listen: [::]:990: wharf listens there itself (listen)",
+            "{file}:4: tls.implicit_listen: [::]:990: wharf listens there itself (listen)",
         ),
         (
             &format!("[active]\nsource_port = 70000\n{public}"),
             "{file}:2: active.source_port: 70000: ports are numbers from 0 to 65535",
         ),
-        (&format!("[tls]\n{public}"), "tls.certificate: is missing; wharf self-signed makes one to try"),
+        (
+            &format!("[tls]\n{public}"),
+            "{file}:1: tls.certificate: is missing; wharf self-signed makes one to try",
+        ),
         (
             &format!("[tls]\ncertificate = \"crt.pem\"\n{public}"),
-            "tls.certificate: {dir}/crt.pem: no such file or directory; did you mean {dir}/cert.pem?",
+            "{file}:2: tls.certificate: {dir}/crt.pem: no such file or directory; did you mean {dir}/cert.pem?",
         ),
         (
             &format!("[tls]\ncertificate = \"cert.pem\"\nclient_certificates = \"required\"\n{public}"),
-            "tls.client_certificates: needs tls.client_ca",
+            "{file}:3: tls.client_certificates: needs tls.client_ca",
         ),
         (
             &format!("[tls]\ncertificate = \"cert.pem\"\nclient_ca = \"ca.pem\"\n{public}"),
-            "tls.client_ca: means nothing while tls.client_certificates is \"off\"; did you mean \"optional\"?",
+            "{file}:3: tls.client_ca: means nothing while tls.client_certificates is \"off\"; did you mean \"optional\"?",
         ),
         (
             &format!("[tls]\ncertificate = \"cert.pem\"\n{public}"),
-            "tls.certificate: {dir}/cert.pem: holds no certificate",
+            "{file}:2: tls.certificate: {dir}/cert.pem: holds no certificate",
         ),
         (
             &format!("{public}[[anonymous.overrides]]\ndirectory = \"none\"\npermissions = \"el\"\n"),
-            "anonymous.overrides: no such directory: ",
+            "{file}:3: anonymous.overrides: no such directory: ",
         ),
-        ("[anonymous]\nhome = \"\"", "anonymous.home: \"\": expected a path"),
-        (&format!("[log]\nfile = \"\"\n{public}"), "log.file: \"\": expected a path"),
-        (&format!("[log]\nfile = \"none/log\"\n{public}"), "log.file: {dir}/none: no such directory"),
-        (&format!("[log]\nfile = \"public\"\n{public}"), "log.file: {dir}/public: is a directory"),
+        ("[anonymous]\nhome = \"\"", "{file}:2: anonymous.home: \"\": expected a path"),
+        (&format!("[log]\nfile = \"\"\n{public}"), "{file}:2: log.file: \"\": expected a path"),
+        (
+            &format!("[log]\nfile = \"none/log\"\n{public}"),
+            "{file}:2: log.file: {dir}/none: no such directory",
+        ),
+        (&format!("[log]\nfile = \"public\"\n{public}"), "{file}:2: log.file: {dir}/public: is a directory"),
         (
             &format!("[log]\nxferlog = \"none/xferlog\"\n{public}"),
-            "log.xferlog: {dir}/none: no such directory",
+            "{file}:2: log.xferlog: {dir}/none: no such directory",
         ),
-        (&format!("[log]\nxferlog = \"public\"\n{public}"), "log.xferlog: {dir}/public: is a directory"),
-        (&format!("run_as = \"no such user\"\n{public}"), "run_as: there is no user \"no such user\""),
+        (
+            &format!("[log]\nxferlog = \"public\"\n{public}"),
+            "{file}:2: log.xferlog: {dir}/public: is a directory",
+        ),
+        (
+            &format!("run_as = \"no such user\"\n{public}"),
+            "{file}:1: run_as: there is no user \"no such user\"",
+        ),
         (
             &format!("[auth]\nkind = \"unix\"\n{public}"),
-            "[anonymous] is for virtual users; system users have anonymous_user in [auth.unix] or [auth.windows], \
+            "{file}:3: [anonymous] is for virtual users; system users have anonymous_user in [auth.unix] or [auth.windows], \
              and [[users]] with name = \"anonymous\"",
         ),
         (
             "[auth]\nkind = \"unix\"\nunix.pam_service = \"\"",
-            "auth.unix.pam_service: \"\": expected the name of a file in /etc/pam.d such as \"wharf\"",
+            "{file}:3: auth.unix.pam_service: \"\": expected the name of a file in /etc/pam.d such as \"wharf\"",
         ),
         (
             "[auth]\nkind = \"unix\"\nunix.pam_service = \"../x\"",
-            "auth.unix.pam_service: \"../x\": expected the name of a file in /etc/pam.d such as \"wharf\"",
+            "{file}:3: auth.unix.pam_service: \"../x\": expected the name of a file in /etc/pam.d such as \"wharf\"",
         ),
-        ("[auth]\nkind = \"windows\"", "auth.kind = \"windows\" works on Windows only"),
+        ("[auth]\nkind = \"windows\"", "{file}:2: auth.kind = \"windows\" works on Windows only"),
     ] {
         if !cfg!(target_os = "linux") && (text.starts_with("run_as") || text.starts_with("[auth]")) {
             continue; // there is a word of its own for each of them where it cannot work

@@ -115,7 +115,18 @@ fn refused(command: &[&str], configuration: &str, prepare: impl FnOnce(&Path)) -
     child.stdout.take().expect("standard output was piped").read_to_string(&mut output).expect("text");
     let status = child.wait().expect("our own child");
     assert_eq!(output, "");
-    (status.code(), fs::read_to_string(directory.path().join("log")).expect("a log"))
+    let log = fs::read_to_string(directory.path().join("log")).expect("a log");
+    (status.code(), without_place(&log))
+}
+
+/// A refusal without the file and line in which its cause is.
+pub(crate) fn without_place(said: &str) -> String {
+    let place = said.strip_prefix("wharf: ").and_then(|said| said.split_once("/wharf.toml:"));
+    let rest = place.and_then(|(_, rest)| rest.split_once(": "));
+    match rest {
+        Some((line, problem)) if line.parse::<usize>().is_ok() => format!("wharf: {problem}"),
+        _ => said.to_owned(),
+    }
 }
 
 /// Polls until the condition holds.

@@ -8,7 +8,7 @@ use crate::case::Case;
 use crate::client::{Client, read_to_end};
 use crate::confinement::virtual_user;
 use crate::row::Verdict;
-use crate::server::{Server, USER};
+use crate::server::{Server, USER, without_place};
 
 pub(crate) const CASES: &[Case] = &[
     Case::new("system users: active connections leave from port 20", system_users),
@@ -75,7 +75,7 @@ fn without_right() -> Verdict {
         ("passive.ports = \"10-20\"", "passive.ports: 20"),
     ] {
         let output = user.run(env!("CARGO_BIN_EXE_wharf"), &virtual_user(settings).replace("$DIR/home", "/"));
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = without_place(&String::from_utf8_lossy(&output.stderr));
         let hint = "permission denied (ports below 1024 need root or CAP_NET_BIND_SERVICE)";
         assert_eq!(
             (output.status.code(), &*said),
