@@ -15,6 +15,7 @@ use wharf::{MasqueradeAddress, Secret};
 
 use crate::config::{LogFormat, Notation, read};
 use crate::failure::Failure;
+use crate::utf8;
 use crate::variables::{Variables, variable_of};
 
 /// What the command line asks for.
@@ -209,7 +210,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             let line = table().mut_args(without_variable);
             let line = line.mut_subcommands(|command| command.mut_args(without_variable));
             let is_variable = line.try_get_matches_from(&arguments).is_ok();
-            return Err(Failure::usage(explain(&error, is_variable)));
+            return Err(Failure::usage(match error.kind() {
+                ErrorKind::InvalidUtf8 => utf8::problem(&table(), &arguments, is_variable),
+                _ => explain(&error, is_variable),
+            }));
         }
     };
     let typed = |id: &clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
@@ -332,7 +336,6 @@ fn explain(error: &clap::Error, is_variable: bool) -> String {
             format!("{flag}: {:?}: {reason}", context(ContextKind::InvalidValue))
         }
         ErrorKind::MissingRequiredArgument => format!("{flags} must be given"),
-        ErrorKind::InvalidUtf8 => "a value is not UTF-8".into(),
         _ => error
             .render()
             .to_string()

@@ -20,6 +20,7 @@ mod signals;
 mod sweep;
 mod tls;
 mod users;
+mod utf8;
 mod variables;
 mod workers;
 

@@ -156,6 +156,39 @@ fn variables() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn values_that_are_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = place();
+    let wrong = std::ffi::OsStr::from_bytes(b"\xff");
+    let line = |line: &str| {
+        let words = line.split(' ').map(|word| word.as_bytes().to_vec());
+        let words =
+            words.map(|word| word.into_iter().map(|byte| if byte == b'?' { 0xff } else { byte }).collect());
+        let words: Vec<Vec<u8>> = words.collect();
+        wharf(dir.path(), words.iter().map(|word| std::ffi::OsStr::from_bytes(word)))
+    };
+    for (words, expected) in [
+        ("check --banner ?", "--banner: the value is not UTF-8"),
+        ("check --banner=a?b", "--banner: the value is not UTF-8"),
+        ("check -d ? -u ?", "--username: the value is not UTF-8"),
+        ("-u ann -Psecret?", "--password: the value is not UTF-8"),
+        ("-wu?", "--username: the value is not UTF-8"),
+        ("-w -u ann -P secret?", "--password: the value is not UTF-8"),
+        ("self-signed --out tls ?", "a word is not UTF-8; wharf --help says what goes where"),
+    ] {
+        println!("{words}");
+        refused(&mut line(words), expected);
+    }
+    let mut command = line("check -d public");
+    refused(
+        command.env("WHARF_DIRECTORY", wrong).env("WHARF_PASSWORD", wrong),
+        "WHARF_PASSWORD: the value is not UTF-8",
+    );
+}
+
 #[test]
 fn a_port_that_is_taken() {
     let dir = place();
