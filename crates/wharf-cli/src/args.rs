@@ -200,21 +200,27 @@ pub(crate) enum Concurrency {
 /// When a flag or a value is wrong.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, Failure> {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    let matches = match table().try_get_matches_from(&arguments) {
-        Ok(matches) => matches,
+    let wrong = |error: &clap::Error, is_variable| {
+        Failure::usage(match error.kind() {
+            ErrorKind::InvalidUtf8 => utf8::problem(&table(), &arguments, is_variable),
+            _ => explain(error, is_variable),
+        })
+    };
+    // Who is wrong, flag or variable, is in no error. So the line is read by itself first.
+    let line = table().mut_args(without_variable);
+    let line = line.mut_subcommands(|command| command.mut_args(without_variable));
+    let line = match line.try_get_matches_from(&arguments) {
+        Ok(line) => line,
         Err(answer) if !answer.use_stderr() => {
+            // Help that names the variables.
+            let answer = table().try_get_matches_from(&arguments).err().unwrap_or(answer);
             return Ok(Request::Show(answer.render().to_string()));
         }
-        Err(error) => {
-            // Who is wrong, flag or variable, is in no error; without its variables the line alone can be.
-            let line = table().mut_args(without_variable);
-            let line = line.mut_subcommands(|command| command.mut_args(without_variable));
-            let is_variable = line.try_get_matches_from(&arguments).is_ok();
-            return Err(Failure::usage(match error.kind() {
-                ErrorKind::InvalidUtf8 => utf8::problem(&table(), &arguments, is_variable),
-                _ => explain(&error, is_variable),
-            }));
-        }
+        Err(error) => return Err(wrong(&error, false)),
+    };
+    let matches = match has_variables(line.subcommand_name()) {
+        true => table().try_get_matches_from(&arguments).map_err(|error| wrong(&error, true))?,
+        false => line,
     };
     let typed = |id: &clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
     if let Some(name) = matches.subcommand_name().filter(|_| matches.ids().any(typed)) {
@@ -228,6 +234,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             Variables::found(&table(), matches.subcommand().map_or(&matches, |(_, matches)| matches));
     }
     Ok(Request::Run(Box::new(command)))
+}
+
+/// Whether variables say something to this command. To serve needs no name.
+fn has_variables(command: Option<&str>) -> bool {
+    let table = table();
+    let command = command.and_then(|name| table.find_subcommand(name));
+    command.is_none_or(|command| command.get_arguments().any(|flag| flag.get_env().is_some()))
 }
 
 fn without_variable(flag: clap::Arg) -> clap::Arg {

@@ -76,6 +76,20 @@ fn a_certificate_is_made_once() {
 }
 
 #[test]
+fn variables_of_the_server_do_not_matter_to_other_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    for line in ["man", "completions bash", "self-signed --out tls localhost", "--help", "--version"] {
+        let mut command = wharf(dir.path(), line.split(' '));
+        command.env("WHARF_PORT", "tcp://10.0.0.1:21").env("WHARF_WRITE", "perhaps");
+        let (_, stderr, code) = written(command.output().unwrap());
+        assert_eq!((stderr.as_str(), code), ("", Some(0)), "{line}");
+    }
+    let mut command = wharf(dir.path(), ["hash-password"]);
+    let output = command.env("WHARF_PORT", "tcp://10.0.0.1:21").stdin(Stdio::null()).output().unwrap();
+    assert_eq!(written(output).1, "wharf: the password is empty\n");
+}
+
+#[test]
 fn completions_and_manual_page_know_the_flags() {
     let dir = tempfile::tempdir().unwrap();
     for line in [
