@@ -1,6 +1,6 @@
 //! FTPS as the configuration describes it, for the library.
 
-use wharf::tls::{ClientCertificates, CloseNotify, SessionReuse, Tls, TlsError};
+use wharf::tls::{ClientCertificates, CloseNotify, SessionReuse, Tls, TlsError, TlsProblem};
 
 use crate::config::{self, Certificate, raw};
 use crate::failure::Failure;
@@ -44,5 +44,12 @@ pub(crate) fn load(settings: &config::Tls) -> Result<Tls, Failure> {
 fn unusable(table: &str, files: &Certificate, error: &TlsError) -> Failure {
     let is_key = files.key != files.chain && error.file() == Some(&files.key);
     let name = if is_key { "key" } else { "certificate" };
-    Failure::usage(format!("{table}.{name}: {error}"))
+    // Whoever named no key may not know that the file was to hold it too.
+    let lacks_key = files.key == files.chain && matches!(error.problem(), TlsProblem::NoKey);
+    let remedy = match (lacks_key, table) {
+        (true, "tls") => "; give --keyfile (tls.key)".to_owned(),
+        (true, _) => format!("; give {table}.key"),
+        (false, _) => String::new(),
+    };
+    Failure::usage(format!("{table}.{name}: {error}{remedy}"))
 }

@@ -76,6 +76,16 @@ fn a_certificate_is_made_once() {
 }
 
 #[test]
+fn a_certificate_without_its_key_says_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = wharf(dir.path(), ["self-signed", "--out", ".", "localhost"]).output().unwrap();
+    assert_eq!(made.status.code(), Some(0));
+    let output = wharf(dir.path(), ["check", "--tls", "--certfile", "cert.pem"]).output().unwrap();
+    let expected = "wharf: tls.certificate: cert.pem: holds no private key; give --keyfile (tls.key)\n";
+    assert_eq!(written(output), (String::new(), expected.into(), Some(2)));
+}
+
+#[test]
 fn variables_of_the_server_do_not_matter_to_other_commands() {
     let dir = tempfile::tempdir().unwrap();
     for line in ["man", "completions bash", "self-signed --out tls localhost", "--help", "--version"] {
