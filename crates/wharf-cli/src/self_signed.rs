@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::Path;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
@@ -15,6 +16,10 @@ use crate::output;
 /// # Errors
 /// When a name is none, or a file cannot be made.
 pub(crate) fn create(directory: &Path, names: &[String]) -> Result<(), Failure> {
+    if let Some(name) = names.iter().find(|name| !is_name(name)) {
+        let expected = "expected a host name such as \"ftp.example.org\", or an IP address";
+        return Err(Failure::usage(format!("<NAME>: {name:?}: {expected}")));
+    }
     let (text, secret) = make(names).map_err(|error| {
         Failure::usage(format!("{}: no certificate can be made: {error}", names.join(", ")))
     })?;
@@ -30,6 +35,19 @@ pub(crate) fn create(directory: &Path, names: &[String]) -> Result<(), Failure> 
     write_new(&key, &secret, Readers::Owner).map_err(|error| cannot(&key, &error))?;
     write_new(&certificate, &text, Readers::Everybody).map_err(|error| cannot(&certificate, &error))?;
     output::say(&format!("{}\n{}", certificate.display(), key.display()))
+}
+
+/// Whether a client can compare what it connects to with this: `*` stands for one label, the first.
+fn is_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    let host = name.strip_prefix("*.").unwrap_or(name);
+    // Four numbers are an address, or a slip in one.
+    let is_number =
+        host.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    name.parse::<IpAddr>().is_ok() || (host.split('.').all(is_label) && !is_number)
 }
 
 /// A certificate and its key (PEM). Clients that ask whether to trust it show its subject, which is the first name.

@@ -76,6 +76,27 @@ fn a_certificate_is_made_once() {
 }
 
 #[test]
+fn names_that_no_client_compares_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = |name| {
+        written(wharf(dir.path(), ["self-signed", "--out", "tls", "localhost", name]).output().unwrap())
+    };
+    for name in
+        ["a b", "", "localhost:21", "[::1]", "256.1.1.1", "a..b", "x.*.org", "ftp://localhost", "bücher.de"]
+    {
+        let problem = "expected a host name such as \"ftp.example.org\", or an IP address";
+        let expected = format!("wharf: <NAME>: {name:?}: {problem}\n");
+        assert_eq!(make(name), (String::new(), expected, Some(2)), "{name}");
+    }
+    assert!(!dir.path().join("tls").exists());
+    for name in ["ftp.example.org", "::1", "10.0.0.1", "*.example.org", "xn--bcher-kva.de", "a_b"] {
+        let (_, stderr, code) = make(name);
+        assert_eq!((stderr.as_str(), code), ("", Some(0)), "{name}");
+        std::fs::remove_dir_all(dir.path().join("tls")).unwrap();
+    }
+}
+
+#[test]
 fn a_certificate_without_its_key_says_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let made = wharf(dir.path(), ["self-signed", "--out", ".", "localhost"]).output().unwrap();
