@@ -26,6 +26,8 @@ fn the_example_file_is_accepted_whole() {
     {
         assert!(stdout.contains(line), "{stdout}");
     }
+    // Whoever takes the file as it is would send clients to a stranger.
+    assert!(!stdout.contains("masquerade"), "{stdout}");
 }
 
 #[test]
