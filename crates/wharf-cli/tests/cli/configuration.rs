@@ -191,6 +191,22 @@ fn files_that_everybody_may_change_are_told() {
     }
 }
 
+/// No test builds the image.
+#[test]
+fn the_variables_of_the_image_are_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = document("dist/Dockerfile");
+    let words = image.split_whitespace().filter_map(|word| word.split_once('='));
+    let variables: Vec<_> = words.filter(|(name, _)| name.starts_with("WHARF_")).collect();
+    assert_eq!(variables.len(), 3);
+    let mut command = wharf(dir.path(), ["check"]);
+    command.envs(variables).env("WHARF_DIRECTORY", ".");
+    let (stdout, stderr, code) = written(command.output().unwrap());
+    assert_eq!((stderr.as_str(), code), ("", Some(0)));
+    assert!(stdout.contains(":2121\n") && stdout.contains("passive ports   60000-60099\n"), "{stdout}");
+    assert!(image.contains("\nEXPOSE 2121 60000-60099\n"), "{image}");
+}
+
 #[test]
 fn the_reference_names_every_flag_and_variable() {
     let dir = tempfile::tempdir().unwrap();
