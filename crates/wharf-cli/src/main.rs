@@ -14,6 +14,7 @@ mod listen;
 mod logging;
 mod manual;
 mod output;
+mod reference;
 mod self_signed;
 mod server;
 mod signals;

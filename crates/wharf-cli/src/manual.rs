@@ -4,7 +4,7 @@ use std::io;
 
 use clap_mangen::Man;
 
-use crate::args;
+use crate::{args, reference};
 
 /// The section that the commands stand before.
 const LAST_SECTION: &str = "\n.SH VERSION\n";
@@ -34,8 +34,10 @@ pub(crate) fn page() -> io::Result<String> {
     let page = String::from_utf8_lossy(&page);
     let (before, after) = page.split_once(LAST_SECTION).unwrap_or((&page, ""));
     let (variables, commands) = (variables(&table), commands(table));
-    let last = LAST_SECTION.trim_start();
-    Ok(format!("{before}\n.SH ENVIRONMENT\n{variables}.SH COMMANDS\n{commands}{REST}{last}{after}"))
+    let (configuration, last) = (reference::page(), LAST_SECTION.trim_start());
+    Ok(format!(
+        "{before}\n.SH ENVIRONMENT\n{variables}.SH COMMANDS\n{commands}{REST}.SH CONFIGURATION\n{configuration}{last}{after}"
+    ))
 }
 
 /// The variable of each flag, which gives its value where the flag does not.
@@ -61,8 +63,8 @@ fn commands(mut table: clap::Command) -> String {
         .collect()
 }
 
-/// Text of one line, none of which roff takes for a command. No line here begins with a dot or an apostrophe.
-fn escaped(text: &str) -> String {
+/// Text of one line, none of which roff takes for a command unless it begins with a dot or an apostrophe.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('\\', "\\e").replace('-', "\\-").replace('\n', " ")
 }
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use argon2::Argon2;
 use argon2::password_hash::{PasswordVerifier, phc::PasswordHash};
 
-use crate::{wharf, written};
+use crate::{document, wharf, written};
 
 #[test]
 fn the_version() {
@@ -135,4 +135,20 @@ fn completions_and_manual_page_know_the_flags() {
         assert_eq!((stderr.as_str(), code), ("", Some(0)), "{line}");
         assert!(stdout.replace('\\', "").contains("max-cons-per-ip"), "{line}");
     }
+}
+
+#[test]
+fn the_manual_page_has_every_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (page, ..) = written(wharf(dir.path(), ["man"]).output().unwrap());
+    let (_, configuration) = page.split_once("\n.SH CONFIGURATION\n").unwrap();
+    let reference = document("docs/configuration.md");
+    let (_, keys) = reference.split_once("\n## Keys\n").unwrap();
+    let keys: Vec<&str> =
+        keys.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(keys.len() > 70, "{keys:?}");
+    for key in keys {
+        assert!(configuration.contains(&format!("\n\\fB{}\\fR (", key.replace('-', "\\-"))), "{key}");
+    }
+    assert!(!configuration.contains("](") && !configuration.contains('`'), "{configuration}");
 }
