@@ -46,7 +46,7 @@ pub struct Limits {
     /// No command on a control connection without a transfer.
     #[doc(alias = "timeout")]
     pub idle_timeout: Duration,
-    /// No byte moved on a data connection.
+    /// No byte moved on a data connection, or none acknowledged at the end of a download.
     #[doc(alias = "DTPHandler")]
     pub data_timeout: Duration,
     /// From PASV or PORT to an open data connection.

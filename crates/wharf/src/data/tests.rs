@@ -12,8 +12,10 @@ use std::sync::{Mutex, mpsc};
 
 use bytes::Bytes;
 use futures_core::Stream;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 use wharf_proto::{Direction, FsErrorKind, Metadata};
 
@@ -29,8 +31,20 @@ struct Fixture {
 
 impl Fixture {
     async fn new(opened: Opened) -> Self {
+        Self::with(TcpSocket::new_v4().unwrap(), opened).await
+    }
+
+    /// A download by a client whose system takes no more than a few thousand bytes for it.
+    #[cfg(target_os = "linux")]
+    async fn reluctant(bytes: &[u8]) -> Self {
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(4096).unwrap();
+        Self::with(client, source(bytes)).await
+    }
+
+    async fn with(client: TcpSocket, opened: Opened) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let client = client.connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
         let direction = match opened {
             Opened::Source(_) => Direction::Send,
@@ -271,6 +285,57 @@ async fn a_download_that_the_client_does_not_take_is_aborted() {
         let (end, ()) = tokio::join!(run(job), client);
         aborted(&end, Cause::Peer);
     }
+}
+
+/// A client's system takes a few thousand bytes that the client does not read; the server's has room for the rest.
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn a_download_that_the_client_stops_reading_is_given_up_in_time() {
+    let Fixture { mut job, mut client, .. } = Fixture::reluctant(&pattern(100_000)).await;
+    job.data_timeout = Duration::from_secs(20);
+    let begun = Instant::now();
+    let client = async {
+        client.read_exact(&mut [0; 1000]).await.unwrap();
+        client
+    };
+    let (end, _client) = tokio::join!(run(job), client);
+    aborted(&end, Cause::Timeout);
+    assert_eq!(end.bytes, 100_000, "the kernel had all of it");
+    assert!(begun.elapsed().as_secs() >= 20, "{:?}", begun.elapsed());
+}
+
+/// Between two reads the client lets nearly all of the time pass that it has; together they take much longer.
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn a_download_that_the_client_takes_slowly_is_complete() {
+    let Fixture { mut job, mut client, .. } = Fixture::reluctant(&pattern(100_000)).await;
+    job.data_timeout = Duration::from_secs(20);
+    let DataStream::Plain(lazy::Lazy::Watched(server)) = &job.stream else { panic!("a watched socket") };
+    let server = SockRef::from(&**server).try_clone().unwrap();
+    let left = || wharf_sys::unacknowledged(&server).unwrap();
+    let begun = Instant::now();
+    let client = async {
+        let mut got = 0;
+        while left() == 0 {
+            tokio::task::yield_now().await;
+        }
+        while left() > 1 {
+            tokio::time::sleep(Duration::from_secs(18)).await;
+            let before = left();
+            // The clock stands still here: how long the kernel takes to bring the bytes over does not matter.
+            while left() > 1 && left() == before {
+                got += (&*SockRef::from(&client)).read(&mut [0; 20_000]).unwrap_or(0);
+                std::thread::yield_now();
+            }
+        }
+        while got < 100_000 {
+            got += client.read(&mut [0; 20_000]).await.unwrap();
+        }
+        client
+    };
+    let (end, _client) = tokio::join!(run(job), client);
+    complete(&end, 100_000);
+    assert!(begun.elapsed().as_secs() > 20, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
