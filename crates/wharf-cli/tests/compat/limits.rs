@@ -46,6 +46,15 @@ pub(crate) const CASES: &[Case] = &[
         }
     })
     .with("limits.max_connections = 1"),
+    Case::new("a client that leaves before its transfer gives its place up", |server| {
+        let mut client = Client::login(server);
+        let _port = client.passive_address();
+        client.ask("STOR file", "150*");
+        client.send("QUIT");
+        drop(client);
+        eventually("its place is free", || greets(server));
+    })
+    .with("limits = { max_connections = 1, passive_timeout = '0s' }"),
     Case::new("data connections do not count", |server| {
         let mut client = Client::login(server);
         assert_eq!(client.download("NLST"), b"");

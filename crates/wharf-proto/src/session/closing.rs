@@ -7,9 +7,12 @@ use super::data::Data;
 use super::{Cause, DataFailure, EndedBy, Output, Session, Wait};
 
 impl Session {
-    /// The client has closed its side: what it sent before is still answered.
+    /// The client has closed its side: what it sent before is still answered, but nobody will come for a transfer.
     pub(super) fn end_of_input(&mut self) {
         self.end.get_or_insert(EndedBy::Client);
+        if matches!(self.wait, Wait::Leaving { .. }) && !self.data.is_running() {
+            return self.close();
+        }
         self.hurry();
     }
 
@@ -87,7 +90,7 @@ impl Session {
 
     /// A transfer that waits for its data connection will not take place.
     pub(super) fn give_up_waiting(&mut self) {
-        if matches!(self.data, Data::Waiting { .. }) {
+        if self.data.is_waiting() {
             self.drop_data();
             self.say(text::NO_DATA_CONNECTION);
         }

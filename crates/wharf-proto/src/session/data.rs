@@ -93,6 +93,11 @@ impl Data {
         matches!(self, Self::Running(_))
     }
 
+    /// Whether a transfer waits for its data connection.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting { .. })
+    }
+
     /// Whether a transfer waits for a connection that nothing leads to yet.
     pub(super) fn waits_for_a_way(&self) -> bool {
         matches!(self, Self::Waiting { way: None, .. })

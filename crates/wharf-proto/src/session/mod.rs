@@ -231,9 +231,13 @@ impl Session {
         self.held_line.is_some() || self.lines.buffered() > 0 || self.end.is_some()
     }
 
-    /// Whether more bytes of the client are of use now. While they are not, leave them in the socket.
+    /// Whether more bytes of the client are of use now. While they are not, leave them in the socket. A client that is
+    /// leaving says nothing of use, but that it has gone is worth knowing as long as its transfer waits.
     pub fn wants_input(&self) -> bool {
-        self.takes_lines() && !self.lines.is_full()
+        match self.wait {
+            Wait::Leaving { .. } => self.data.is_waiting(),
+            _ => self.takes_lines() && !self.lines.is_full(),
+        }
     }
 
     fn next_line(&mut self) -> Option<Result<Vec<u8>, LineError>> {

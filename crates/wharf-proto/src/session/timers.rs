@@ -50,7 +50,11 @@ impl Session {
 
     /// The idle timer stands still while a data connection or an operation is under way.
     fn idle_deadline(&self) -> Option<Instant> {
-        let running = matches!(self.wait, Wait::Nothing | Wait::Securing) && !self.data.suspends_idle_timer();
-        if running { rules::deadline(self.active, self.rules.idle_timeout) } else { None }
+        let idle = matches!(self.wait, Wait::Nothing | Wait::Securing | Wait::Leaving { .. });
+        if idle && !self.data.suspends_idle_timer() {
+            rules::deadline(self.active, self.rules.idle_timeout)
+        } else {
+            None
+        }
     }
 }
