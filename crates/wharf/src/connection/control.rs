@@ -1,7 +1,7 @@
 //! The control connection's bytes, in clear or under TLS.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 #[cfg(feature = "tls")]
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 #[cfg(feature = "tls")]
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -82,20 +82,11 @@ impl Control {
     fn poll_bytes(&mut self, context: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => loop {
-                match stream.try_read(space) {
-                    Ok(read) => {
-                        if read < space.len() && space.get(..read).is_some_and(is_all) {
-                            // This tells the runtime, and saves the call that would find nothing.
-                            let _ = stream.try_io(Interest::READABLE, || -> io::Result<()> {
-                                Err(io::ErrorKind::WouldBlock.into())
-                            });
-                        }
-                        return Poll::Ready(Ok(read));
-                    }
+                match read(stream, space, |mut socket, space| socket.read(space)) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         ready!(stream.poll_read_ready(context))?;
                     }
-                    Err(error) => return Poll::Ready(Err(error)),
+                    read => return Poll::Ready(read),
                 }
             },
             #[cfg(feature = "tls")]
@@ -193,6 +184,26 @@ impl Control {
     }
 }
 
+/// Has `receive` read once. If that takes all that there is, the runtime is told so as if the call had found nothing, which
+/// saves the call that would. What arrives after the read does not get lost by that: the runtime goes by what it knew
+/// before, and other threads may have told it of more since.
+fn read(
+    stream: &TcpStream,
+    space: &mut [u8],
+    receive: impl FnOnce(&Socket, &mut [u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut all = None;
+    let some = stream.try_io(Interest::READABLE, || {
+        let count = receive(&SockRef::from(stream), space)?;
+        if count < space.len() && space.get(..count).is_some_and(is_all) {
+            all = Some(count);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(count)
+    });
+    all.map_or(some, Ok)
+}
+
 /// Whether a read that did not fill its space took all that there was. The system also ends a read where urgent data
 /// begin, which is in the middle of Telnet's command or of the line that it marks.
 fn is_all(read: &[u8]) -> bool {
@@ -219,5 +230,52 @@ pub(crate) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
         if !matches!(read.await, Ok(1..)) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream as StdStream};
+    use std::{io::Write, sync::mpsc};
+
+    use tokio::net::TcpListener;
+    use tokio::task::spawn;
+    use tokio::time::{Duration, timeout};
+
+    use super::*;
+
+    async fn pair() -> (StdStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_nodelay(true).unwrap();
+        (client, listener.accept().await.unwrap().0)
+    }
+
+    /// The worker is another thread here, and hears of the second line while the first is being read.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_arrives_behind_a_read_is_not_lost() {
+        let ((mut client, stream), (mut marker, marked)) = (pair().await, pair().await);
+        let (told, seen) = mpsc::channel();
+        for socket in [&stream, &marked] {
+            // The runtime takes it for granted that a socket which was accepted has bytes.
+            socket.try_read(&mut [0]).unwrap_err();
+        }
+        spawn(async move {
+            marked.readable().await.unwrap();
+            told.send(()).unwrap();
+        });
+        client.write_all(b"NOOP\r\n").unwrap();
+        stream.readable().await.unwrap();
+        let first = read(&stream, &mut [0; 100], |mut socket, space| {
+            let count = socket.read(space);
+            client.write_all(b"QUIT\r\n").unwrap();
+            // Events come in turn: once the worker has heard of the mark, it has heard of the line.
+            marker.write_all(b"x").unwrap();
+            seen.recv().unwrap();
+            count
+        });
+        assert_eq!(first.unwrap(), 6);
+        timeout(Duration::from_secs(60), stream.readable()).await.expect("the line is there").unwrap();
+        assert_eq!(stream.try_read(&mut [0; 100]).unwrap(), 6);
     }
 }
