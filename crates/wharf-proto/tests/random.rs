@@ -236,7 +236,7 @@ impl Watched {
                 Output::AbortTransfer(_) => assert!(self.running, "no transfer to abort"),
                 Output::StartTls => (self.securing, self.dropped_lines) = (true, true),
                 Output::Close => self.closed = true,
-                Output::DropOpened | Output::Emit(_) => {}
+                Output::DropOpened(_) | Output::Emit(_) => {}
             }
         }
         assert!(self.outputs <= 8 * (self.inputs + self.lines), "too many outputs");

@@ -47,6 +47,27 @@ pub(crate) const CASES: &[Case] = &[
         assert_record(record, &[&stored(server), &real(server, "file"), "b", "_", "i", "r", "user", "i"]);
     })
     .with(XFERLOG),
+    Case::new("xferlog: an upload that made a file and never began", |server| {
+        let mut client = Client::login(server);
+        let _port = client.passive_address();
+        client.ask("STOR file", "150*");
+        client.ask("ABOR", "426*");
+        client.expect("226*");
+        let record = &xferlog(server, 1)[0];
+        assert_record(record, &["0", &real(server, "file"), "b", "_", "i", "r", "user", "i"]);
+        eventually("the cause is in the log", || {
+            server.log().lines().any(|line| {
+                ["STOR", "completed=0", "bytes=0", "cause=Abort"].iter().all(|word| line.contains(word))
+            })
+        });
+        // Lost, and nobody asks the session what is to become of the transfer.
+        client.ask("STOR other", "150*");
+        reset(client.stream().try_clone().expect("a handle"));
+        drop(client);
+        let record = &xferlog(server, 2)[1];
+        assert_record(record, &["0", &real(server, "other"), "b", "_", "i", "r", "user", "i"]);
+    })
+    .with(XFERLOG),
     Case::new("xferlog: the user of the moment when the transfer began", |server| {
         let mut client = Client::login(server);
         let mut data = client.start("STOR file");

@@ -60,6 +60,16 @@ pub(crate) const CASES: &[Case] = &[
         assert_eq!(content(server, "file"), b"whole");
     })
     .with("uploads.incomplete = 'delete'"),
+    Case::new("an upload that never begins leaves the old file", leaves_the_old_file),
+    Case::new("an upload that never begins deletes no old file", leaves_the_old_file)
+        .with("uploads.incomplete = 'delete'"),
+    Case::new("a file that is replaced keeps nothing", |server| {
+        let mut client = Client::login(server);
+        for size in [10, 0, 3 << 20, 100_000, 5 << 20, 3 << 20, 0] {
+            client.upload("STOR file", &vec![b'x'; size]);
+            assert!(content(server, "file") == vec![b'x'; size], "{size} bytes");
+        }
+    }),
     Case::new("an upload whose session ends", |server| {
         let mut client = Client::login(server);
         let data = client.begin_upload("file");
@@ -226,6 +236,21 @@ pub(crate) const CASES: &[Case] = &[
     })
     .with(STAGED),
 ];
+
+fn leaves_the_old_file(server: &mut Server) {
+    fs::write(server.home().join("file"), "old").expect("a file");
+    let mut client = Client::login(server);
+    let _port = client.passive_address();
+    client.ask("STOR file", "150*");
+    client.ask("ABOR", "426*");
+    client.expect("226*");
+    assert_eq!(content(server, "file"), b"old");
+    client.ask("STOR file", "150*");
+    client.ask("QUIT", "425*");
+    client.expect("221*");
+    client.expect_end();
+    assert_eq!(content(server, "file"), b"old");
+}
 
 fn size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().map(|file| file.len())

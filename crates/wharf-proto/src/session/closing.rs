@@ -37,7 +37,7 @@ impl Session {
     pub(super) fn lines_are_used_up(&mut self, by: EndedBy) {
         match by {
             EndedBy::Server => {
-                self.give_up_stranded();
+                self.give_up_stranded(Cause::Shutdown);
                 self.leave(Some(text::SHUTTING_DOWN));
             }
             EndedBy::Client if self.data.is_running() => {
@@ -76,34 +76,34 @@ impl Session {
 
     pub(super) fn close(&mut self) {
         self.forget_lines();
-        self.drop_data();
+        self.drop_data(Cause::ControlLost);
         self.wait = Wait::Closed;
         self.outputs.push_back(Output::Close);
     }
 
     /// A transfer that nothing leads to a data connection for has no hope once no more lines are read.
-    pub(super) fn give_up_stranded(&mut self) {
+    pub(super) fn give_up_stranded(&mut self, cause: Cause) {
         if self.data.waits_for_a_way() {
-            self.give_up_waiting();
+            self.give_up_waiting(cause);
         }
     }
 
     /// A transfer that waits for its data connection will not take place.
-    pub(super) fn give_up_waiting(&mut self) {
+    pub(super) fn give_up_waiting(&mut self, cause: Cause) {
         if self.data.is_waiting() {
-            self.drop_data();
+            self.drop_data(cause);
             self.say(text::NO_DATA_CONNECTION);
         }
     }
 
-    /// Closes whatever there is of a data connection.
-    pub(super) fn drop_data(&mut self) {
+    /// Closes whatever there is of a data connection, and ends its transfer for this reason.
+    pub(super) fn drop_data(&mut self, cause: Cause) {
         match std::mem::replace(&mut self.data, Data::Closed) {
             Data::Closed => {}
             Data::Opening(_) | Data::Open { .. } => self.outputs.push_back(Output::CloseData),
-            Data::Waiting { way: None, .. } => self.outputs.push_back(Output::DropOpened),
-            Data::Waiting { .. } => self.outputs.extend([Output::CloseData, Output::DropOpened]),
-            Data::Running(_) => self.outputs.push_back(Output::AbortTransfer(Cause::ControlLost)),
+            Data::Waiting { way: None, .. } => self.outputs.push_back(Output::DropOpened(cause)),
+            Data::Waiting { .. } => self.outputs.extend([Output::CloseData, Output::DropOpened(cause)]),
+            Data::Running(_) => self.outputs.push_back(Output::AbortTransfer(cause)),
         }
     }
 }

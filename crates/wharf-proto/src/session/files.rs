@@ -51,6 +51,13 @@ pub(super) enum Then {
     Custom,
 }
 
+impl Then {
+    /// The transfer that is being opened.
+    pub(super) fn transfer(&self) -> Option<&Transfer> {
+        if let Self::Transfer(transfer) = self { Some(transfer) } else { None }
+    }
+}
+
 impl Session {
     /// The operation of the last `Perform` ended.
     pub(super) fn operation_done(&mut self, done: Done) {

@@ -52,8 +52,8 @@ pub enum Output {
     Connect(SocketAddr),
     /// Close the listener, the connector and the data connection, whichever there are.
     CloseData,
-    /// Close what the last opening operation opened: its transfer will not take place.
-    DropOpened,
+    /// Close what the last opening operation opened: its transfer will not take place, for this reason.
+    DropOpened(Cause),
     /// Move bytes between what was opened and the data connection; answer with [`Input::TransferEnded`].
     Transfer(TransferPlan),
     /// End the running transfer for this reason; [`Input::TransferEnded`] follows.
@@ -265,9 +265,9 @@ pub enum Ending {
 pub enum Cause {
     /// The client sent ABOR.
     Abort,
-    /// The client reset or closed the data connection too early.
+    /// The client reset or closed the data connection too early, or gave the transfer up before there was one.
     Peer,
-    /// No byte moved for as long as the data timeout.
+    /// No byte moved for as long as the data timeout, or no data connection came.
     Timeout,
     /// The file system failed.
     File(FsErrorKind),

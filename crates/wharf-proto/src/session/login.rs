@@ -6,7 +6,7 @@ use crate::text;
 use crate::{Secret, VPath};
 
 use super::files::Then;
-use super::{Account, Denied, LoginInfo, Op, Parameters, Session, Wait, rules};
+use super::{Account, Cause, Denied, LoginInfo, Op, Parameters, Session, Wait, rules};
 
 /// Whose session it is.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl Session {
             Some(ready) => Reply::message(text::code(221), &ready.account.quit_message),
             None => text::GOODBYE,
         };
-        self.give_up_stranded();
+        self.give_up_stranded(Cause::Peer);
         self.finish(farewell);
         if self.who.ready().is_some() {
             self.emit(Event::LoggedOut);
@@ -166,9 +166,9 @@ impl Session {
         let Parameters { facts, epsv_only, .. } = self.parameters;
         self.parameters = Parameters { facts, epsv_only, ..Parameters::default() };
         self.security.forget_data_protection();
-        self.give_up_waiting();
+        self.give_up_waiting(Cause::Peer);
         if !self.data.is_running() {
-            self.drop_data();
+            self.drop_data(Cause::Peer);
         }
     }
 }

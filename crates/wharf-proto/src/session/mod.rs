@@ -240,6 +240,15 @@ impl Session {
         }
     }
 
+    /// What the transfer moves that is being opened, waits for its data connection or runs.
+    pub fn transfer_plan(&self) -> Option<TransferPlan> {
+        match &self.wait {
+            Wait::Operation(then) => then.transfer(),
+            _ => self.data.transfer(),
+        }
+        .map(|transfer| transfer.plan)
+    }
+
     fn next_line(&mut self) -> Option<Result<Vec<u8>, LineError>> {
         self.held_line.take().or_else(|| self.lines.next_line())
     }

@@ -7,7 +7,7 @@ use crate::reply::Reply;
 use crate::text;
 
 use super::login::Who;
-use super::{Output, Parameters, Session, Wait};
+use super::{Cause, Output, Parameters, Session, Wait};
 
 /// How far the session is protected.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Session {
             self.log_out();
         }
         self.who = Who::default();
-        self.drop_data();
+        self.drop_data(Cause::Peer);
         self.parameters = Parameters::default();
         self.wait = Wait::Securing;
         self.outputs.push_back(Output::StartTls);

@@ -67,11 +67,11 @@ impl Session {
         match &self.data {
             Data::Closed => self.finish(text::NOTHING_TO_ABORT),
             Data::Opening(_) | Data::Open { .. } => {
-                self.drop_data();
+                self.drop_data(Cause::Abort);
                 self.finish(text::DATA_CLOSED);
             }
             Data::Waiting { .. } => {
-                self.drop_data();
+                self.drop_data(Cause::Abort);
                 self.say(text::TRANSFER_ABORTED);
                 self.finish(text::ABORTED);
             }

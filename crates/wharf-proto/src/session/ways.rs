@@ -9,7 +9,7 @@ use crate::reply::Reply;
 use crate::text;
 
 use super::data::{Data, Way, WayKind};
-use super::{DataFailure, Output, Session, Wait, rules};
+use super::{Cause, DataFailure, Output, Session, Wait, rules};
 
 impl Session {
     pub(super) fn pasv(&mut self) {
@@ -149,12 +149,13 @@ impl Session {
         if self.data.way().is_none() {
             return;
         }
-        self.way_ended(match failure {
+        let reply = match failure {
             DataFailure::PortsExhausted => text::PORTS_EXHAUSTED,
             DataFailure::Listen => text::CANNOT_LISTEN,
             DataFailure::Connect => text::CANNOT_CONNECT,
             DataFailure::SourcePort => text::NO_SOURCE_PORT,
-        });
+        };
+        self.way_ended(reply, Cause::Peer);
     }
 
     /// Nobody came, or somebody came and did nothing.
@@ -162,11 +163,11 @@ impl Session {
         match (&self.data, self.data.way().map(|way| way.kind)) {
             // A client that opens a data connection and then says nothing is an idle client.
             (Data::Open { .. }, _) => self.say_and_close(text::DATA_TIMED_OUT),
-            (_, Some(WayKind::Connect)) => self.way_ended(text::ACTIVE_TIMED_OUT),
-            (_, Some(WayKind::Listen { .. })) => self.way_ended(text::CANNOT_LISTEN),
+            (_, Some(WayKind::Connect)) => self.way_ended(text::ACTIVE_TIMED_OUT, Cause::Timeout),
+            (_, Some(WayKind::Listen { .. })) => self.way_ended(text::CANNOT_LISTEN, Cause::Timeout),
             (Data::Opening(_), Some(WayKind::Listening)) => {
                 self.emit(Event::ClientNeverCame);
-                self.drop_data();
+                self.drop_data(Cause::Timeout);
                 self.say(text::PASSIVE_TIMED_OUT);
             }
             (_, Some(WayKind::Listening)) => {
@@ -179,9 +180,9 @@ impl Session {
 
     /// There will be no data connection this way: `reply` answers the command that asked for it, if it has not been
     /// answered.
-    fn way_ended(&mut self, reply: Reply) {
+    fn way_ended(&mut self, reply: Reply, cause: Cause) {
         let has_transfer = self.data.has_transfer();
-        self.drop_data();
+        self.drop_data(cause);
         if matches!(self.wait, Wait::Opening) {
             self.wait_is_over();
             self.finish(reply);
@@ -194,7 +195,7 @@ impl Session {
 
     /// No data connection has come for a transfer.
     fn transfer_stays_alone(&mut self) {
-        self.give_up_waiting();
+        self.give_up_waiting(Cause::Timeout);
         self.transfer_is_over();
     }
 

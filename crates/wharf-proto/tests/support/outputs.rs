@@ -23,7 +23,7 @@ pub(crate) fn push(out: &mut String, output: &Output) {
         Output::Listen => "listen".to_owned(),
         Output::Connect(target) => format!("connect {target}"),
         Output::CloseData => "close data".to_owned(),
-        Output::DropOpened => "drop opened".to_owned(),
+        Output::DropOpened(cause) => format!("drop opened: {}", self::cause(*cause)),
         Output::Transfer(plan) => transfer(plan),
         Output::AbortTransfer(cause) => format!("abort transfer: {}", self::cause(*cause)),
         Output::StartTls => "start tls".to_owned(),
@@ -94,6 +94,8 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Abort => "abor",
         Cause::ControlLost => "control lost",
         Cause::Shutdown => "shutdown",
+        Cause::Timeout => "timeout",
+        Cause::Peer => "peer",
         _ => "another cause",
     }
 }

@@ -243,6 +243,7 @@ impl Connection {
                 }
                 Woken::Stop => {
                     self.abort_transfer(Cause::Shutdown);
+                    Box::pin(self.drop_prepared(Cause::Shutdown)).await;
                     return Parting::Unexpected;
                 }
             }
@@ -306,7 +307,7 @@ impl Connection {
                 Output::Listen => self.listen(),
                 Output::Connect(target) => self.connect(target),
                 Output::CloseData => self.channel = Channel::None,
-                Output::DropOpened => Box::pin(self.drop_prepared()).await,
+                Output::DropOpened(cause) => Box::pin(self.drop_prepared(cause)).await,
                 Output::Transfer(plan) => {
                     self.start_transfer(plan);
                     self.report_begun().await;
@@ -404,7 +405,7 @@ impl Connection {
             let end = poll_fn(|context| transfer::poll_ended(&mut self.transfer, context)).await;
             self.transfer_ended(end).await;
         }
-        self.drop_prepared().await;
+        self.drop_prepared(Cause::ControlLost).await;
         self.report_disconnect().await;
         take_leave(self.control.close(parting), shutdown).await;
     }

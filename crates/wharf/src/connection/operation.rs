@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 use wharf_proto::listing::Format;
 use wharf_proto::{
-    Account, Code, Denied, Done, Input, ListSubject, Listing, LoginInfo, Op, Reply, VPath, WriteMode,
+    Account, Code, Denied, Done, Input, ListSubject, Listing, LoginInfo, Op, Reply, TransferPlan, VPath,
+    WriteMode,
 };
 
 use super::transfer::{Asker, Prepared};
@@ -74,8 +75,9 @@ impl Connection {
         let files = Arc::clone(&login.files);
         let log = Arc::clone(&self.shared);
         let asker = Asker { info: Arc::clone(&self.info), login: Arc::clone(login) };
+        let plan = self.session.transfer_plan();
         Box::pin(async move {
-            file_operation(&*files, op, &asker).await.unwrap_or_else(|(error, answer)| {
+            file_operation(&*files, op, plan, &asker).await.unwrap_or_else(|(error, answer)| {
                 log.log.file_error(&asker.info, &error);
                 answer(error.kind()).into()
             })
@@ -165,6 +167,7 @@ type Answer = fn(FsErrorKind) -> Done;
 async fn file_operation(
     files: &dyn DynFileSystem,
     op: Op,
+    plan: Option<TransferPlan>,
     asker: &Asker,
 ) -> Result<Performed, (FsError, Answer)> {
     let done = match op {
@@ -185,7 +188,7 @@ async fn file_operation(
             Done::Lines(Ok(listing.map_err(|error| (error, (|kind| Done::Lines(Err(kind))) as Answer))?))
         }
         Op::OpenRead { .. } | Op::OpenWrite { .. } | Op::OpenUnique { .. } | Op::OpenList { .. } => {
-            let opened = open(files, op, asker).await;
+            let opened = open(files, op, plan, asker).await;
             return opened.map_err(|error| (error, (|kind| Done::Opened(Err(kind))) as Answer));
         }
     };
@@ -198,7 +201,14 @@ fn nothing(result: FsResult<()>) -> Result<Done, (FsError, Answer)> {
 }
 
 /// Opens what a transfer will move.
-async fn open(files: &dyn DynFileSystem, op: Op, asker: &Asker) -> FsResult<Performed> {
+async fn open(
+    files: &dyn DynFileSystem,
+    op: Op,
+    plan: Option<TransferPlan>,
+    asker: &Asker,
+) -> FsResult<Performed> {
+    // Only for a transfer does the session ask for this.
+    let plan = plan.ok_or(FsErrorKind::Unsupported)?;
     let (verb, path, opened) = match op {
         Op::OpenRead { path, offset } => {
             let source = files.read(&path, offset).await?;
@@ -223,7 +233,7 @@ async fn open(files: &dyn DynFileSystem, op: Op, asker: &Asker) -> FsResult<Perf
     };
     let local_path = files.local_path(&path);
     let (begun, asker) = (Instant::now(), asker.clone());
-    let prepared = Prepared { begun, asker, verb, local_path, path: path.clone(), opened };
+    let prepared = Prepared { begun, asker, plan, verb, local_path, path: path.clone(), opened };
     Ok(Performed { done: Done::Opened(Ok(path)), brought: Brought::Opened(Box::new(prepared)) })
 }
 

@@ -21,7 +21,6 @@ use crate::data::{
     self, Comer, DataStream, Job, NotConnected, Opened, Pace, PassiveListener, Progress, Proof, Stranger,
 };
 use crate::events::{RunningTransfer, SessionInfo, Transfer};
-use crate::fs::Sink;
 #[cfg(feature = "tls")]
 use crate::tls::CloseNotify;
 
@@ -69,6 +68,7 @@ pub(super) struct Prepared {
     /// When it was opened, and the client told so: 125 or 150.
     pub(super) begun: Instant,
     pub(super) asker: Asker,
+    pub(super) plan: TransferPlan,
     pub(super) verb: &'static str,
     pub(super) path: VPath,
     pub(super) local_path: Option<PathBuf>,
@@ -216,7 +216,7 @@ impl Connection {
             return;
         };
         let progress = Arc::new(Progress::default());
-        let Prepared { begun, asker, verb, path, local_path, opened } = *prepared;
+        let Prepared { begun, asker, verb, path, local_path, opened, .. } = *prepared;
         let proof = self.proof(broken);
         let pace = self.rate(plan.direction, asker.login.user.limits).map(Pace::new);
         let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof, pace);
@@ -312,13 +312,31 @@ impl Connection {
         self.report_transfer(&info, &file).await;
     }
 
-    /// Gives up what was opened: its transfer will not take place.
-    pub(super) async fn drop_prepared(&mut self) {
-        if let Some(prepared) = self.prepared.take()
-            && let Opened::Sink(sink) = prepared.opened
-            && let Err(error) = Sink::finish(sink, Ending::Aborted).await
-        {
+    /// Gives up what was opened: its transfer will not take place. Of an upload that has made or changed a file all the same,
+    /// callbacks and logs are told.
+    pub(super) async fn drop_prepared(&mut self, cause: Cause) {
+        let Some(prepared) = self.prepared.take() else { return };
+        let Prepared { begun, asker, plan, verb, path, local_path, opened } = *prepared;
+        let Opened::Sink(sink) = opened else { return };
+        let touched = sink.has_touched();
+        if let Err(error) = sink.finish(Ending::Aborted).await {
             self.shared.log.file_error(&self.info, &error);
+        }
+        if touched {
+            let file = Transfer {
+                verb,
+                path,
+                local_path,
+                direction: plan.direction,
+                transfer_type: plan.transfer_type,
+                ending: Ending::Aborted,
+                cause: Some(cause),
+                completed: false,
+                bytes: 0,
+                elapsed: begun.elapsed(),
+                protected: plan.protected,
+            };
+            self.report_transfer(&asker.info, &file).await;
         }
     }
 

@@ -116,7 +116,7 @@ pub(crate) async fn run(job: Job) -> TransferEnd {
     let mut watch = Watch::new(Arc::clone(&progress), pace, data_timeout);
     let (ending, cause) = match opened {
         Opened::Sink(sink) => {
-            let route = Route::choose(&plan, matches!(sink.kind, SinkKind::File { .. }));
+            let route = Route::choose(&plan, matches!(sink.kind, SinkKind::File(_)));
             receive::receive(route, &mut stream, sink, &mut watch, proof).await
         }
         Opened::Source(source) => {

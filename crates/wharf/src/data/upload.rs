@@ -12,7 +12,7 @@ use wharf_proto::Ending;
 
 use super::buffer::Buffer;
 use super::progress::Progress;
-use crate::fs::{DynByteSink, FinishFile, FsErrorKind, FsResult, Sink, SinkKind};
+use crate::fs::{DynByteSink, FsErrorKind, FsResult, OpenSink, Sink, SinkKind};
 
 /// A [`Sink`] that bytes are going to.
 ///
@@ -26,8 +26,8 @@ impl Upload {
     /// `progress` is told what the sink has taken.
     pub(super) fn new(sink: Sink, progress: Arc<Progress>) -> Self {
         match sink.kind {
-            SinkKind::File { file, finish } => Self::Local(LocalUpload {
-                idle: Some(OpenFile { file: Some(file), finish: Some(finish), progress }),
+            SinkKind::File(open) => Self::Local(LocalUpload {
+                idle: Some(OpenFile { open: Some(open), progress }),
                 writing: None,
                 brief: sink.in_memory,
             }),
@@ -65,8 +65,7 @@ pub(super) struct LocalUpload {
 
 /// The file itself. It travels into each hop and back, so it is finished wherever it is when everything ends.
 pub(super) struct OpenFile {
-    file: Option<File>,
-    finish: Option<FinishFile>,
+    open: Option<OpenSink>,
     progress: Arc<Progress>,
 }
 
@@ -162,7 +161,7 @@ impl Drop for LocalUpload {
 impl OpenFile {
     /// The file, to be written at its position.
     pub(super) fn file(&mut self) -> FsResult<&mut File> {
-        self.file.as_mut().ok_or_else(|| FsErrorKind::Failed.into())
+        self.open.as_mut().ok_or(FsErrorKind::Failed)?.file()
     }
 
     /// Writes all of `piece`. Where that fails, what was written of it is counted all the same.
@@ -188,17 +187,14 @@ impl OpenFile {
     }
 
     fn finish(mut self, ending: Ending) -> FsResult<()> {
-        match (self.file.take(), self.finish.take()) {
-            (Some(file), Some(finish)) => finish(file, ending),
-            _ => Err(FsErrorKind::Failed.into()),
-        }
+        self.open.take().ok_or(FsErrorKind::Failed)?.finish(ending)
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        if let (Some(file), Some(finish)) = (self.file.take(), self.finish.take())
-            && let Err(error) = finish(file, Ending::Aborted)
+        if let Some(open) = self.open.take()
+            && let Err(error) = open.abandon()
             && error.kind() != FsErrorKind::NotPublished
         {
             warn!(%error, "an aborted upload could not be closed");

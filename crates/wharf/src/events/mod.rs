@@ -116,7 +116,8 @@ pub trait EventHandler: Send + Sync + 'static {
         nothing()
     }
 
-    /// An upload ended otherwise; `file.cause` says why, `file.local_path` where its part lies.
+    /// An upload ended otherwise; `file.cause` says why, `file.local_path` where its part lies. That of an upload which never
+    /// began, for want of a data connection, is told if it has made a file all the same.
     fn on_incomplete_file_received(
         &self,
         session: &SessionInfo,

@@ -368,8 +368,8 @@ pub(super) async fn receive(source: Source) -> FsResult<Vec<u8>> {
 /// Writes `bytes` to a sink and ends it.
 pub(super) async fn send(mut sink: Sink, bytes: Vec<u8>, ending: Ending) -> FsResult<()> {
     match &mut sink.kind {
-        SinkKind::File { file, .. } => {
-            let mut file = file.try_clone()?;
+        SinkKind::File(open) => {
+            let mut file = open.file()?.try_clone()?;
             blocking(&Identity::process(), move || Ok(file.write_all(&bytes)?)).await?;
         }
         SinkKind::Stream(stream) => stream.write(bytes.into()).await?,

@@ -184,9 +184,18 @@ impl JailedFs {
     /// The sink of an upload, which ends with the rights that it began with.
     fn sink(&self, file: std::fs::File, upload: Upload) -> Sink {
         let identity = self.identity.clone();
-        Sink::file(file, move |file, ending| {
+        let empties = upload.empties();
+        let sink = Sink::file(file, move |file, ending| {
             let _entered = identity.enter()?;
             upload.finish(file, ending)
+        });
+        if !empties {
+            return sink;
+        }
+        let identity = self.identity.clone();
+        sink.begun_by(move |file| {
+            let _entered = identity.enter()?;
+            Ok(file.set_len(0)?)
         })
     }
 }

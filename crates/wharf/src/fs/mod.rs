@@ -50,7 +50,7 @@ pub use self::jailed::JailedFs;
 pub use self::memory::MemoryFs;
 pub use self::shared::SharedFs;
 pub use self::source::{ByteSink, Sink, Source};
-pub(crate) use self::source::{DynByteSink, FinishFile, SinkKind, SourceKind, Span};
+pub(crate) use self::source::{DynByteSink, OpenSink, SinkKind, SourceKind, Span};
 #[cfg(target_os = "linux")]
 pub(crate) use self::storage::Storage;
 #[cfg(unix)]
@@ -125,7 +125,8 @@ pub trait FileSystem: Send + Sync + 'static {
     #[doc(alias = "open")]
     fn read(&self, path: &VPath, from: u64) -> impl Future<Output = FsResult<Source>> + Send;
 
-    /// Opens a regular file for writing, creating it unless `mode` is [`WriteMode::At`].
+    /// Opens a regular file for writing, creating it unless `mode` is [`WriteMode::At`]. What it is to replace had better
+    /// stay until the first byte is written: the upload may never begin.
     #[doc(alias = "open")]
     fn write(&self, path: &VPath, mode: WriteMode) -> impl Future<Output = FsResult<Sink>> + Send;
 

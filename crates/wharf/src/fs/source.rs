@@ -10,7 +10,7 @@ use futures_core::Stream;
 use wharf_proto::Ending;
 use wharf_sys::Identity;
 
-use super::{FsResult, blocking};
+use super::{FsErrorKind, FsResult, blocking};
 use crate::BoxFuture;
 
 /// A file that is being read.
@@ -103,14 +103,62 @@ pub struct Sink {
 }
 
 pub(crate) enum SinkKind {
-    /// A local file, positioned where writing begins, and what is done with it at the end.
-    File { file: File, finish: FinishFile },
+    /// A local file, positioned where writing begins.
+    File(OpenSink),
     /// Somewhere else.
     Stream(Box<dyn DynByteSink>),
 }
 
-/// Closes a file under its final name, or discards it. It may block.
-pub(crate) type FinishFile = Box<dyn FnOnce(File, Ending) -> FsResult<()> + Send>;
+/// A local file that is being written, and what is done with it. All of that may block.
+pub(crate) struct OpenSink {
+    file: File,
+    /// What is done when the upload begins, if it has not begun.
+    begin: Option<BeginFile>,
+    finish: FinishFile,
+}
+
+/// Makes a file ready, by emptying it.
+type BeginFile = Box<dyn FnOnce(&File) -> FsResult<()> + Send>;
+
+/// Closes a file under its final name, or discards it.
+type FinishFile = Box<dyn FnOnce(File, Ending) -> FsResult<()> + Send>;
+
+impl OpenSink {
+    /// The file, ready to be written at its position.
+    ///
+    /// # Errors
+    /// Why it is not; it stays as it was.
+    pub(crate) fn file(&mut self) -> FsResult<&mut File> {
+        if let Some(begin) = self.begin.take()
+            && let Err(error) = begin(&self.file)
+        {
+            // There is still nothing to finish.
+            self.begin = Some(Box::new(|_| Err(FsErrorKind::Failed.into())));
+            return Err(error);
+        }
+        Ok(&mut self.file)
+    }
+
+    /// Ends the upload.
+    ///
+    /// # Errors
+    /// As [`Sink::finish`] says.
+    pub(crate) fn finish(mut self, ending: Ending) -> FsResult<()> {
+        self.file()?;
+        (self.finish)(self.file, ending)
+    }
+
+    /// Ends the upload as an aborted one. If it has not begun the file stays as it was.
+    ///
+    /// # Errors
+    /// As [`Sink::finish`] says.
+    pub(crate) fn abandon(self) -> FsResult<()> {
+        match self.begin {
+            Some(_) => Ok(wharf_sys::close(self.file)?),
+            None => self.finish(Ending::Aborted),
+        }
+    }
+}
 
 impl Sink {
     /// Hands the pieces of the upload to `sink`.
@@ -121,7 +169,22 @@ impl Sink {
     /// Writes to the local `file` at its current position; `finish` ends the upload. It runs on the blocking pool,
     /// with the process's own rights.
     pub fn file(file: File, finish: impl FnOnce(File, Ending) -> FsResult<()> + Send + 'static) -> Self {
-        Self { kind: SinkKind::File { file, finish: Box::new(finish) }, in_memory: false }
+        let open = OpenSink { file, begin: None, finish: Box::new(finish) };
+        Self { kind: SinkKind::File(open), in_memory: false }
+    }
+
+    /// The same, with what is done to the file when the upload begins. One that is aborted before leaves it as it was, and is
+    /// not finished.
+    pub(crate) fn begun_by(mut self, begin: impl FnOnce(&File) -> FsResult<()> + Send + 'static) -> Self {
+        if let SinkKind::File(open) = &mut self.kind {
+            open.begin = Some(Box::new(begin));
+        }
+        self
+    }
+
+    /// Whether opening it may have changed something: what was there is not as it was, or something is there that was not.
+    pub(crate) fn has_touched(&self) -> bool {
+        !matches!(&self.kind, SinkKind::File(OpenSink { begin: Some(_), .. }))
     }
 
     /// Ends the upload. Success means that what came lies under its final name for good. `ending` is that of the
@@ -133,8 +196,12 @@ impl Sink {
     /// publishes complete uploads only and `ending` is another.
     pub async fn finish(self, ending: Ending) -> FsResult<()> {
         match self.kind {
-            SinkKind::File { file, finish } => {
-                blocking(&Identity::process(), move || finish(file, ending)).await
+            SinkKind::File(open) => {
+                let finish = move || match ending {
+                    Ending::Aborted => open.abandon(),
+                    Ending::Complete | Ending::Unproven => open.finish(ending),
+                };
+                blocking(&Identity::process(), finish).await
             }
             SinkKind::Stream(sink) => sink.finish(ending).await,
         }
@@ -150,7 +217,7 @@ impl From<File> for Sink {
 impl fmt::Debug for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
-            SinkKind::File { .. } => "Sink::File",
+            SinkKind::File(_) => "Sink::File",
             SinkKind::Stream(_) => "Sink::Stream",
         })
     }

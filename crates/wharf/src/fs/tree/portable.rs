@@ -57,6 +57,8 @@ pub(in super::super) struct Upload {
     target: PathBuf,
     /// Where the upload is while it is out of sight.
     hidden: Option<PathBuf>,
+    /// Whether what the file holds is to go before anything is written.
+    empties: bool,
     delete_aborted: bool,
     sync: bool,
 }
@@ -175,11 +177,13 @@ impl Tree {
         let mut file = OpenOptions::new()
             .write(true)
             .create(!matches!(mode, WriteMode::At(_)))
-            .truncate(mode == WriteMode::Replace)
+            .truncate(false)
             .open(hidden.as_ref().unwrap_or(&target))?;
         file.seek(SeekFrom::Start(start))?;
-        let held_nothing = mode == WriteMode::Replace || size.unwrap_or(0) == 0;
-        Ok((file, upload(target, hidden, uploads, held_nothing)))
+        let (replaces, size) = (mode == WriteMode::Replace, size.unwrap_or(0));
+        let empties = replaces && size > 0 && hidden.is_none();
+        let upload = upload(target, hidden, uploads, replaces || size == 0);
+        Ok((file, Upload { empties, ..upload }))
     }
 
     pub(in super::super) fn write_unique(
@@ -331,6 +335,12 @@ impl Listing {
 }
 
 impl Upload {
+    /// Whether what the file holds is to go, which is left to whoever writes the first bytes: an upload that never begins
+    /// leaves the file as it was.
+    pub(in super::super) fn empties(&self) -> bool {
+        self.empties
+    }
+
     /// Closes and publishes `file`, or discards it.
     pub(in super::super) fn finish(self, file: File, ending: Ending) -> FsResult<()> {
         if self.sync && ending != Ending::Aborted {
@@ -412,7 +422,7 @@ fn hidden_beside(target: &Path, uploads: Uploads) -> FsResult<Option<PathBuf>> {
 
 fn upload(target: PathBuf, hidden: Option<PathBuf>, uploads: Uploads, held_nothing: bool) -> Upload {
     let delete_aborted = uploads.incomplete == Incomplete::Delete && held_nothing;
-    Upload { target, hidden, delete_aborted, sync: uploads.sync }
+    Upload { target, hidden, empties: false, delete_aborted, sync: uploads.sync }
 }
 
 /// The size of a regular file.

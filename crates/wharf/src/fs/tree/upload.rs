@@ -38,6 +38,8 @@ pub(in super::super) struct Upload {
     /// Where the file is; known where something will be done with its name.
     place: Option<Place>,
     plan: Plan,
+    /// Whether what the file holds is to go before anything is written.
+    empties: bool,
     sync: bool,
     /// Whether the file had a name when the upload began, so that it may lose it. Some file systems do not count names.
     named: bool,
@@ -82,9 +84,10 @@ impl Uploading<'_> {
             brief(size)?;
         }
         position(&file, mode, size)?;
-        lend_nothing(&file, &found, mode)?;
-        let held_nothing = mode == WriteMode::Replace || size == 0;
-        Ok((file, self.upload(place, self.in_place(held_nothing), found.links > 0)))
+        lend_nothing(&file, &found)?;
+        let replaces = mode == WriteMode::Replace;
+        let upload = self.upload(place, self.in_place(replaces || size == 0), found.links > 0);
+        Ok((file, Upload { empties: replaces && size > 0, ..upload }))
     }
 
     /// Opens a file for an upload under a name that is free.
@@ -105,7 +108,7 @@ impl Uploading<'_> {
     }
 
     fn upload(&self, place: Option<Place>, plan: Plan, named: bool) -> Upload {
-        Upload { place, plan, sync: self.uploads.sync, named }
+        Upload { place, plan, empties: false, sync: self.uploads.sync, named }
     }
 
     fn in_place(&self, held_nothing: bool) -> Plan {
@@ -122,6 +125,12 @@ impl Uploading<'_> {
 }
 
 impl Upload {
+    /// Whether what the file holds is to go, which is left to whoever writes the first bytes: an upload that never begins
+    /// leaves the file as it was.
+    pub(in super::super) fn empties(&self) -> bool {
+        self.empties
+    }
+
     /// Closes and publishes `file`, or discards it.
     pub(in super::super) fn finish(self, file: File, ending: Ending) -> FsResult<()> {
         match (&self.plan, ending, &self.place) {
@@ -212,7 +221,6 @@ pub(super) fn begins_within(mode: WriteMode, size: u64) -> FsResult<()> {
 pub(super) fn position(mut file: &File, mode: WriteMode, size: u64) -> FsResult<()> {
     begins_within(mode, size)?;
     match mode {
-        WriteMode::Replace if size > 0 => file.set_len(0)?,
         WriteMode::Replace => {}
         WriteMode::At(offset) => _ = file.seek(SeekFrom::Start(offset))?,
         // No O_APPEND: the kernel cannot splice into such a file.
@@ -223,13 +231,12 @@ pub(super) fn position(mut file: &File, mode: WriteMode, size: u64) -> FsResult<
 
 /// Takes away the bits that lend a program the rights of its owner or group, as the kernel does when somebody writes to it.
 /// It would leave them when root does, and the bytes are written with the rights of the server.
-fn lend_nothing(file: &File, found: &Metadata, mode: WriteMode) -> FsResult<()> {
+fn lend_nothing(file: &File, found: &Metadata) -> FsResult<()> {
     if found.mode & SET_ID == 0 {
         return Ok(());
     }
     // To the kernel a file that is cut to the length it has is written to.
-    let length = if mode == WriteMode::Replace { 0 } else { found.size };
-    Ok(file.set_len(length)?)
+    Ok(file.set_len(found.size)?)
 }
 
 /// Removes a name if it still is that of `file`.

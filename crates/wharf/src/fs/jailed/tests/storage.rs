@@ -63,9 +63,9 @@ async fn a_full_disk_is_told_and_leaves_what_the_settings_say() {
     let staged = Uploads { publish: Publish::Staged, ..Uploads::default() };
     for (uploads, left) in [(staged, false), (delete, false), (Uploads::default(), true)] {
         let jail = jail.clone().with_uploads(uploads);
-        let sink = jail.write(&path("big"), WriteMode::Replace).await.unwrap();
-        let SinkKind::File { file, .. } = &sink.kind else { panic!("a local file") };
-        let full = std::io::Write::write_all(&mut &*file, &vec![7; 1 << 20]).unwrap_err();
+        let mut sink = jail.write(&path("big"), WriteMode::Replace).await.unwrap();
+        let SinkKind::File(open) = &mut sink.kind else { panic!("a local file") };
+        let full = std::io::Write::write_all(open.file().unwrap(), &vec![7; 1 << 20]).unwrap_err();
         assert_eq!(FsError::from(full).kind(), FsErrorKind::NoSpace);
         let _ = sink.finish(Ending::Aborted).await;
         assert_eq!(directory.path().join("big").exists(), left, "{uploads:?}");
