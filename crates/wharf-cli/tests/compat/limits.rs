@@ -55,6 +55,25 @@ pub(crate) const CASES: &[Case] = &[
         eventually("its place is free", || greets(server));
     })
     .with("limits = { max_connections = 1, passive_timeout = '0s' }"),
+    Case::new("clients that leave and stay are not many", |server| {
+        let clients: Vec<Client> = (0..150)
+            .map(|_| {
+                let client = Client::open(server.address());
+                let mut words = b"QUIT\r\n".to_vec();
+                words.extend([b'x'; 6000]);
+                // Once there are too many the server may have closed before all of this has left.
+                let _ = client.stream().write_all(&words);
+                client
+            })
+            .collect();
+        // Four sessions and sixteen farewells, to ourselves one more; a server that let all of us stay would have 150 sockets.
+        let mut another = Client::over(connect_from([127, 0, 0, 2].into(), server.address()));
+        another.expect("220*");
+        let sockets = server.sockets();
+        assert!(sockets < 40, "{sockets} sockets");
+        drop(clients);
+    })
+    .with("limits.max_connections_per_ip = 4"),
     Case::new("data connections do not count", |server| {
         let mut client = Client::login(server);
         assert_eq!(client.download("NLST"), b"");

@@ -180,7 +180,8 @@ impl Server {
         self.process.is_none() || self.count_sockets(|socket| socket.listens && socket.port == port) > 0
     }
 
-    fn sockets(&self) -> usize {
+    /// How many TCP sockets the server has.
+    pub(crate) fn sockets(&self) -> usize {
         self.count_sockets(|_| true)
     }
 

@@ -73,8 +73,8 @@ pub(crate) struct Connection {
     state: State,
     /// When a client that is leaving must have taken its last reply.
     close_by: Option<Instant>,
-    /// The place among the connections allowed. It is given up before the farewell is sent: a client that has read it
-    /// may come back at once.
+    /// The place among the connections allowed, and then among those that take leave: it changes before the farewell is
+    /// sent, because a client that has read it may come back at once. `None` when too many take leave.
     permit: Option<Permit>,
     _seat: Seat,
 }
@@ -317,8 +317,9 @@ impl Connection {
                 Output::Emit(event) => Box::pin(self.report(event)).await,
                 Output::Close => {
                     self.state = State::Closing;
-                    self.close_by = Some(Instant::now() + LAST_REPLY);
-                    self.permit = None;
+                    self.begin_to_leave();
+                    let patience = if self.permit.is_some() { LAST_REPLY } else { Duration::ZERO };
+                    self.close_by = Some(Instant::now() + patience);
                 }
             }
         }
@@ -399,7 +400,7 @@ impl Connection {
     async fn end(mut self, parting: Parting, shutdown: &Shutdown) {
         self.operation = None;
         self.channel = Channel::None;
-        self.permit = None;
+        self.begin_to_leave();
         if self.transfer.is_some() {
             self.abort_transfer(Cause::ControlLost);
             let end = poll_fn(|context| transfer::poll_ended(&mut self.transfer, context)).await;
@@ -407,7 +408,14 @@ impl Connection {
         }
         self.drop_prepared(Cause::ControlLost).await;
         self.report_disconnect().await;
-        take_leave(self.control.close(parting), shutdown).await;
+        if self.permit.is_some() {
+            take_leave(self.control.close(parting), shutdown).await;
+        }
+    }
+
+    /// Makes room for another client. This one is left at once if too many others have stayed to hear the last reply.
+    fn begin_to_leave(&mut self) {
+        self.permit = self.permit.take().and_then(Permit::leave);
     }
 
     fn perform(&mut self, op: Op) {

@@ -209,14 +209,15 @@ fn turn_away(
 ) {
     use tokio::io::AsyncWriteExt;
     shared.log.turned_away(peer, refused);
-    // The farewell fits into any socket buffer, so it leaves at once; the task only sees to it that closing the
-    // socket does not take it back. There are never more of these than sessions allowed.
-    if sessions.len() > shared.most_tasks() {
-        return;
-    }
     let why = match refused {
         LimitHit::Total => b"421 Too many connections. Service temporarily unavailable.\r\n".as_slice(),
         LimitHit::PerAddress => b"421 Too many connections from the same IP address.\r\n".as_slice(),
+    };
+    // The farewell fits into any socket buffer, so it leaves at once; the task only sees to it that closing the
+    // socket does not take it back.
+    let Some(permit) = shared.connection_limits.turn_away(peer.remote.ip()) else {
+        let _ = stream.try_write(why);
+        return;
     };
     let shutdown = shutdown.clone();
     sessions.spawn(async move {
@@ -226,5 +227,6 @@ fn turn_away(
             }
         };
         connection::take_leave(farewell, &shutdown).await;
+        drop((stream, permit));
     });
 }

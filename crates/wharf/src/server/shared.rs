@@ -59,11 +59,6 @@ impl Shared {
         (self.filesystem)(user).await
     }
 
-    /// How many tasks may be alive at once: the sessions allowed, and as many farewells.
-    pub(crate) fn most_tasks(&self) -> usize {
-        self.settings.limits.max_connections.map_or(100_000, |most| most.saturating_mul(2).max(64))
-    }
-
     /// Starts what runs beside the sessions.
     pub(crate) fn spawn_background(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
         let shared = Arc::clone(self);
