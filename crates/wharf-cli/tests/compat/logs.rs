@@ -144,6 +144,15 @@ pub(crate) const CASES: &[Case] = &[
         assert!(record.contains(" [user]@"), "{record}");
     })
     .with(XFERLOG),
+    Case::new("a name that is too long for one", |server| {
+        let mut client = Client::connect(server);
+        client.ask(format!("USER {}", "x".repeat(6000)), "331*");
+        client.ask("PASS wrong", "530*");
+        client.ask("QUIT", "221*");
+        let log = whole_log(server);
+        assert!(log.contains(&format!("USER '{}…' failed login.", "x".repeat(64))), "{log}");
+    })
+    .with("limits.failed_login_delay = '0s'"),
     Case::new("a stranger on a data port", |server| {
         let mut client = Client::login(server);
         let address = client.passive_address();

@@ -47,7 +47,8 @@ fn required(server: &Server) {
 fn reported(server: &Server) {
     fs::write(server.home().join("file"), "text").expect("a file");
     let mut client = Client::protected(server, &config(server, &VERSIONS));
-    client.ask("CLNT Fetcher 1.0", "200");
+    let name = format!("Fetcher 1.0 {}", "x".repeat(6000));
+    client.ask(&format!("CLNT {name}"), "200");
     for _ in 0..2 {
         let mut data = client.start_with("RETR file", &config(server, &VERSIONS)).expect("a handshake");
         let mut bytes = Vec::new();
@@ -59,8 +60,8 @@ fn reported(server: &Server) {
     client.ask("QUIT", "221");
     eventually("the session is over", || server.log().contains("session closed"));
     let log = server.log();
-    let told = "did not resume the TLS session: client Fetcher 1.0, TLS 1.3";
-    let lines = log.lines().filter(|line| line.contains("[user]@127.0.0.1:") && line.contains(told));
+    let told = format!("did not resume the TLS session: client {}…, TLS 1.3", &name[..64]);
+    let lines = log.lines().filter(|line| line.contains("[user]@127.0.0.1:") && line.contains(&told));
     assert_eq!(lines.count(), 1, "{log}");
 }
 

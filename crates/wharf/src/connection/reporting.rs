@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wharf_proto::{Direction, Escaped, Event, Reply};
 
 use super::Connection;
-use crate::events::{CommandRecord, SessionInfo, Transfer};
+use crate::events::{CommandRecord, Name, SessionInfo, Transfer};
 
 /// Says that a limit has closed the session or its data connection (RFC 959 §4.2.1).
 const CLOSING: u16 = 421;
@@ -52,7 +52,7 @@ impl Connection {
                 shared.log.client_never_came(info, self.advertised, !passive.ports.is_empty());
             }
             Event::ClientNamed(name) => {
-                Arc::make_mut(info).client = Some(Escaped(&name).to_string().into());
+                Arc::make_mut(info).client = Some(Name(&name).to_string().into());
             }
             Event::WrongProtocol(protocol) => shared.log.wrong_protocol(info, protocol),
             Event::Command { verb, path, reply } => {

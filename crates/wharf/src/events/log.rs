@@ -112,7 +112,7 @@ impl TracingLog {
 
     /// A login as `user` was refused.
     pub fn login_failed(&self, session: &SessionInfo, user: &str) {
-        record!(Level::INFO, "wharf::session", session, "USER '{}' failed login.", Escaped(user.as_bytes()));
+        record!(Level::INFO, "wharf::session", session, "USER '{}' failed login.", Name(user.as_bytes()));
     }
 
     /// A user who had logged in left by QUIT, REIN or USER.
@@ -296,6 +296,25 @@ impl TracingLog {
     }
 }
 
+/// A name that anybody may give who has not logged in, as it is kept and shown: escaped, and cut with a mark if no name is
+/// that long.
+pub(crate) struct Name<'a>(pub(crate) &'a [u8]);
+
+/// The longest that is shown whole, in bytes.
+const LONGEST_NAME: usize = 64;
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.len() <= LONGEST_NAME {
+            return Escaped(self.0).fmt(f);
+        }
+        let within_character = |end: usize| self.0.get(end).is_some_and(|byte| byte & 0xc0 == 0x80);
+        let mut ends = (LONGEST_NAME - 3..=LONGEST_NAME).rev();
+        let end = ends.find(|&end| !within_character(end)).unwrap_or(LONGEST_NAME);
+        write!(f, "{}…", Escaped(self.0.get(..end).unwrap_or_default()))
+    }
+}
+
 /// `MKD /path 257`, and the text of the reply where it is a failure.
 struct CommandLine<'a>(&'a CommandRecord);
 
@@ -387,6 +406,24 @@ mod tests {
             let expected = format!("{expected} session=7 peer=192.0.2.1:50312 user=ann");
             assert_eq!(lines(|log| log.command(&session(), &record)), [expected]);
         }
+    }
+
+    #[test]
+    fn names_are_cut_where_a_character_ends() {
+        let long = "é".repeat(4000);
+        for (name, shown) in [
+            ("FileZilla 3.67".as_bytes(), "FileZilla 3.67".to_owned()),
+            (b"a\nb", "a\\x0ab".to_owned()),
+            (&[b'x'; 64], "x".repeat(64)),
+            (&[b'x'; 65], format!("{}…", "x".repeat(64))),
+            (long.as_bytes(), format!("{}…", "é".repeat(32))),
+            (format!("x{long}").as_bytes(), format!("x{}…", "é".repeat(31))),
+            (&[0x80; 65], format!("{}…", "\\x80".repeat(64))),
+        ] {
+            assert_eq!(Name(name).to_string(), shown);
+        }
+        let said = lines(|log| log.login_failed(&session(), &"x".repeat(8000)));
+        assert!(said.iter().all(|line| line.len() < 200 && line.contains("xx…' failed login")), "{said:?}");
     }
 
     #[test]

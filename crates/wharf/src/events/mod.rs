@@ -32,6 +32,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 pub(crate) use self::erased::DynEventHandler;
+pub(crate) use self::log::Name;
 #[cfg(feature = "tls")]
 pub(crate) use self::log::ReuseRecord;
 pub use self::log::TracingLog;
@@ -155,7 +156,7 @@ pub struct SessionInfo {
     pub secured: bool,
     /// The subject of the client certificate that TLS verified, if there was one.
     pub certificate: Option<Arc<str>>,
-    /// The client software as it calls itself (CLNT), if it does; escaped.
+    /// The client software as it calls itself (CLNT), if it does; escaped, and cut after 64 bytes.
     pub client: Option<Arc<str>>,
 }
 
