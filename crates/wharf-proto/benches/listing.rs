@@ -24,7 +24,7 @@ fn list(bencher: Bencher<'_, '_>) {
 fn mlsd(bencher: Bencher<'_, '_>) {
     format(
         bencher,
-        &Format::Facts { facts: FactSet::default(), letters: Letters::ALL, times: TimeStyle::Utc },
+        &Format::Facts { facts: FactSet::default(), letters: Letters::ALL.into(), times: TimeStyle::Utc },
     );
 }
 

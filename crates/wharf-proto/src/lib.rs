@@ -31,7 +31,7 @@ pub use event::{Event, WrongProtocol};
 pub use line::{LineDecoder, LineError};
 pub use metadata::{FileKind, FsErrorKind, Metadata, Timestamp};
 pub use pace::TokenBucket;
-pub use permissions::{Letter, Letters, Permissions, UnknownLetter, Verdict};
+pub use permissions::{Letter, Letters, LettersInside, Permissions, UnknownLetter, Verdict};
 pub use reply::{Code, Reply};
 pub use secret::Secret;
 pub use session::{

@@ -101,6 +101,11 @@ impl Letters {
         Letter::ALL.into_iter().filter(move |&letter| self.contains(letter))
     }
 
+    /// The set without `letter`.
+    fn without(self, letter: Letter) -> Self {
+        Self(self.0 & !(1 << letter as u16))
+    }
+
     /// Whether the set holds a letter that changes what is on the disk.
     pub fn writes(self) -> bool {
         self.iter().any(Letter::writes)
@@ -191,8 +196,8 @@ impl Permissions {
 
     /// Whether `letter` holds for `path`.
     pub fn verdict(&self, letter: Letter, path: &VPath) -> Verdict {
-        let file = self.letters_for(path, false).contains(letter);
-        let directory = self.letters_for(path, true).contains(letter);
+        let file = self.letters_at(path, false).contains(letter);
+        let directory = self.letters_at(path, true).contains(letter);
         match (file, directory) {
             (true, true) => Verdict::Allowed,
             (false, false) => Verdict::Denied,
@@ -208,13 +213,82 @@ impl Permissions {
         self.overrides.iter().filter(below).all(|found| found.letters.contains(Letter::Rename))
     }
 
-    /// The letters that hold for `path`, which names a directory or not.
+    /// What the user may do with `path`, which names a directory or not.
     pub fn letters_for(&self, path: &VPath, is_directory: bool) -> Letters {
+        let letters = self.letters_at(path, is_directory);
+        if self.may_move_below(path) { letters } else { letters.without(Letter::Rename) }
+    }
+
+    /// What the user may do with the entries of `directory`.
+    pub fn inside(&self, directory: &VPath) -> LettersInside {
+        let hold = |is_directory: bool| {
+            self.nearest(|found| {
+                directory.starts_with(&found.directory)
+                    && (found.recursive || (!is_directory && found.directory == *directory))
+            })
+        };
+        let mut inside = LettersInside { file: hold(false), directory: hold(true), named: Vec::new() };
+        for found in &self.overrides {
+            if found.directory.starts_with(directory)
+                && let Some(name) = found.directory.components().nth(directory.components().count())
+                && inside.named(name).is_none()
+                && let Ok(path) = directory.join(name)
+            {
+                let [file, directory] = [false, true].map(|is_dir| self.letters_for(&path, is_dir));
+                inside.named.push(Named { name: name.into(), file, directory });
+            }
+        }
+        inside
+    }
+
+    /// The letters that hold for `path`, as far as they are not about what lies below it.
+    fn letters_at(&self, path: &VPath, is_directory: bool) -> Letters {
+        self.nearest(|candidate| candidate.covers(path, is_directory))
+    }
+
+    /// The letters of the nearest override of those that count.
+    fn nearest(&self, counts: impl Fn(&Override) -> bool) -> Letters {
         self.overrides
             .iter()
-            .filter(|candidate| candidate.covers(path, is_directory))
+            .filter(|candidate| counts(candidate))
             .max_by_key(|candidate| candidate.directory.components().count())
             .map_or(self.base, |nearest| nearest.letters)
+    }
+}
+
+/// What a user may do with the entries of one directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LettersInside {
+    file: Letters,
+    directory: Letters,
+    /// Those that an override is about, or something below them.
+    named: Vec<Named>,
+}
+
+/// What a user may do with what has this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Named {
+    name: Box<[u8]>,
+    file: Letters,
+    directory: Letters,
+}
+
+impl LettersInside {
+    /// The letters of the entry `name`, which is a directory or not.
+    pub fn of(&self, name: &[u8], is_directory: bool) -> Letters {
+        let (file, directory) =
+            self.named(name).map_or((self.file, self.directory), |named| (named.file, named.directory));
+        if is_directory { directory } else { file }
+    }
+
+    fn named(&self, name: &[u8]) -> Option<&Named> {
+        self.named.iter().find(|named| *named.name == *name)
+    }
+}
+
+impl From<Letters> for LettersInside {
+    fn from(letters: Letters) -> Self {
+        Self { file: letters, directory: letters, named: Vec::new() }
     }
 }
 
@@ -276,6 +350,42 @@ mod tests {
             let mut permissions: Permissions = "elr".parse().unwrap();
             permissions.override_directory(path("/dir"), "w".parse().unwrap(), recursive);
             assert_eq!(permissions.verdict(Letter::Store, &path(asked)), expected, "{asked} {recursive}");
+        }
+    }
+
+    #[test]
+    fn what_is_inside_a_directory_has_the_letters_that_hold_there() {
+        let mut permissions: Permissions = "elradfmw".parse().unwrap();
+        for (directory, letters, recursive) in [
+            ("/incoming", "el", true),
+            ("/dir", "elw", false),
+            ("/a/b/c", "elf", true),
+            ("/a/b/d", "el", true),
+        ] {
+            permissions.override_directory(path(directory), letters.parse().unwrap(), recursive);
+        }
+        let base = "elradfmw";
+        for (directory, name, file, sub) in [
+            ("/", "other", base, base),
+            ("/", "incoming", "el", "el"),
+            ("/", "dir", "elw", "elw"),
+            ("/", "a", "elradmw", "elradmw"),
+            ("/incoming", "x", "el", "el"),
+            ("/incoming/deep", "x", "el", "el"),
+            ("/dir", "x", "elw", base),
+            ("/dir/sub", "x", base, base),
+            ("/a", "b", "elradmw", "elradmw"),
+            ("/a", "c", base, base),
+            ("/a/b", "c", "elf", "elf"),
+            ("/a/b", "d", "el", "el"),
+            ("/ab", "b", base, base),
+        ] {
+            let inside = permissions.inside(&path(directory));
+            let shown = [false, true].map(|is_dir| inside.of(name.as_bytes(), is_dir).to_string());
+            assert_eq!(shown, [file, sub], "{name} in {directory}");
+            let named = path(directory).join(name.as_bytes()).unwrap();
+            let single = [false, true].map(|is_dir| permissions.letters_for(&named, is_dir).to_string());
+            assert_eq!(single, shown, "MLST says what MLSD says of {name} in {directory}");
         }
     }
 

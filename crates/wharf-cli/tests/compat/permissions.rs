@@ -1,10 +1,10 @@
 //! Every command that needs a letter, by a user who has all the others.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::{
     case::{assert_healthy, server_for},
-    client::Client,
+    client::{Client, lossy},
     row::{Row, Verdict},
 };
 
@@ -40,13 +40,30 @@ const NEEDS: &[(char, &[&str])] = &[
     ('T', &["MFMT 20200102030405 file", "MDTM 20200102030405 file"]),
 ];
 
-/// One row per letter.
+const OVERRIDES: &str = "[[users]]
+    name = 'user'
+    password = '12345'
+    home = '$DIR/home'
+    permissions = 'elradfmwMT'
+    overrides = [
+        { directory = '/incoming', permissions = 'el', recursive = true },
+        { directory = '/dir', permissions = 'elw' },
+        { directory = '/high/low', permissions = 'el' },
+    ]";
+
+/// One row per letter, and one for what is said of them.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    NEEDS.iter().map(|(letter, commands)| Row {
+    let facts = Row {
+        name: "permissions: MLSD and MLST show what holds for each entry".to_owned(),
+        gap: None,
+        check: Box::new(check_facts),
+    };
+    let letters = NEEDS.iter().map(|(letter, commands)| Row {
         name: format!("permissions: nothing goes without {letter}"),
         gap: None,
         check: Box::new(|| check(*letter, commands)),
-    })
+    });
+    letters.chain([facts])
 }
 
 fn check(letter: char, commands: &[&str]) -> Verdict {
@@ -82,4 +99,45 @@ fn everything_but(letter: char) -> String {
          home = '$DIR/home'
          permissions = '{letters}'"
     )
+}
+
+fn check_facts() -> Verdict {
+    let prepare = |home: &Path| {
+        for directory in ["incoming/deep", "dir/sub", "high/low", "other"] {
+            fs::create_dir_all(home.join(directory)).expect("a directory");
+        }
+        for file in ["incoming/file", "dir/file", "file"] {
+            fs::write(home.join(file), "x").expect("a file");
+        }
+    };
+    let server = match server_for(OVERRIDES, true, prepare) {
+        Ok(server) => server,
+        Err(reason) => return Verdict::Skipped(reason),
+    };
+    let mut client = Client::login(&server);
+    client.ask("OPTS MLST perm;", "200*");
+    for (directory, expected) in [
+        ("/", "perm=eldmcp; high\nperm=eldfmcp; other\nperm=elc; dir\nperm=el; incoming\nperm=radfw; file"),
+        ("/incoming", "perm=; file\nperm=el; deep"),
+        ("/dir", "perm=eldfmcp; sub\nperm=w; file"),
+        ("/high", "perm=el; low"),
+    ] {
+        let listing = lossy(&client.download(format!("MLSD {directory}")));
+        let mut lines: Vec<&str> = listing.lines().collect();
+        lines.sort_unstable();
+        let mut expected: Vec<&str> = expected.split('\n').collect();
+        expected.sort_unstable();
+        assert_eq!(lines, expected, "{directory}");
+        for line in lines {
+            let (perm, name) = line.split_once(' ').expect("facts and a name");
+            let path = format!("{}/{name}", directory.trim_end_matches('/'));
+            let single = client.ask(format!("MLST {path}"), "250-*").text();
+            assert!(single.contains(&format!(" {perm} {path}\r\n")), "{line}, but {single}");
+        }
+    }
+    client.ask("RNFR high", "550*");
+    client.ask("RNFR other", "350*");
+    drop(client);
+    assert_healthy(&server);
+    Verdict::Passed
 }

@@ -20,7 +20,7 @@ mod unix;
 
 use std::sync::Arc;
 
-use crate::{Letters, Metadata, Timestamp, VPath};
+use crate::{Letters, LettersInside, Metadata, Timestamp, VPath};
 
 pub use facts::{Fact, FactSet};
 pub use time::{TimeStyle, parse_time, push_time};
@@ -60,8 +60,8 @@ pub enum Format {
     Facts {
         /// The facts to show.
         facts: FactSet,
-        /// What the user may do in the directory, for the `perm` fact.
-        letters: Letters,
+        /// What the user may do with the entries, for the `perm` fact.
+        letters: LettersInside,
         /// In which zone times are shown.
         times: TimeStyle,
     },
@@ -76,7 +76,8 @@ impl Format {
             Self::Long(times) => unix::push_long(out, entry, times, now),
             Self::Names => push_name(out, &entry.name),
             Self::Facts { facts, letters, times } => {
-                facts::push_facts(out, &entry.metadata, *facts, *letters, times);
+                let letters = letters.of(&entry.name, entry.metadata.is_dir());
+                facts::push_facts(out, &entry.metadata, *facts, letters, times);
                 out.push(b' ');
                 push_name(out, &entry.name);
             }
@@ -123,7 +124,7 @@ mod tests {
     }
 
     fn facts(facts: &[u8]) -> Format {
-        Format::Facts { facts: FactSet::parse(facts), letters: Letters::ALL, times: TimeStyle::Utc }
+        Format::Facts { facts: FactSet::parse(facts), letters: Letters::ALL.into(), times: TimeStyle::Utc }
     }
 
     #[test]

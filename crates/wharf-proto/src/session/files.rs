@@ -185,7 +185,10 @@ impl Session {
     }
 
     pub(super) fn facts_format(&self, directory: &VPath) -> Format {
-        let letters = self.letters_for(directory, true);
+        let letters = match self.who.ready() {
+            Some(ready) => ready.account.permissions.inside(directory),
+            None => Letters::NONE.into(),
+        };
         Format::Facts { facts: self.parameters.facts, letters, times: self.rules.times.clone() }
     }
 

@@ -74,7 +74,11 @@ fn format(format: &Format) -> String {
     match format {
         Format::Long(_) => "long".to_owned(),
         Format::Names => "names".to_owned(),
-        Format::Facts { facts, letters, .. } => format!("facts {} for {letters}", facts.selected()),
+        Format::Facts { facts, letters, .. } => {
+            let (file, directory) = (letters.of(b"", false), letters.of(b"", true));
+            let directories = if file == directory { String::new() } else { format!(" and {directory}") };
+            format!("facts {} for {file}{directories}", facts.selected())
+        }
     }
 }
 
