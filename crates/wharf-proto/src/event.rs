@@ -30,6 +30,8 @@ pub enum Event {
         path: Option<VPath>,
         /// Its last reply.
         reply: Reply,
+        /// Whether it is logged wherever anything is: it may have changed the disk, the directory or the login.
+        notable: bool,
     },
 }
 

@@ -144,6 +144,21 @@ pub(crate) const CASES: &[Case] = &[
         assert!(record.contains(" [user]@"), "{record}");
     })
     .with(XFERLOG),
+    Case::new("what changes something", |server| {
+        fs::write(server.home().join("file"), "x").expect("a file");
+        let mut client = Client::login(server);
+        for command in ["MKD dir", "CWD dir", "CDUP", "NOOP", "MDTM file", "MDTM 20200102030405 file"] {
+            client.ask(command, "2*");
+        }
+        client.ask("MFMT 20200102030405 file", "213*");
+        client.ask("QUIT", "221*");
+        let log = whole_log(server);
+        for line in ["MKD /dir 257", "CWD /dir 250", "CDUP / 250", "MDTM /file 213", "MFMT /file 213"] {
+            assert_eq!(log.matches(&format!(" {line}\n")).count(), 1, "{line}: {log}");
+        }
+        assert!(!log.contains("NOOP"), "{log}");
+    })
+    .own(),
     Case::new("a name that is too long for one", |server| {
         let mut client = Client::connect(server);
         client.ask(format!("USER {}", "x".repeat(6000)), "331*");

@@ -366,7 +366,8 @@ impl Session {
     fn report(&mut self, reply: &Reply) {
         let Some(current) = self.current.take() else { return };
         if current.notable || self.rules.report == Report::All {
-            self.emit(Event::Command { verb: current.verb, path: current.path, reply: reply.clone() });
+            let Current { verb, path, notable } = current;
+            self.emit(Event::Command { verb, path, reply: reply.clone(), notable });
         }
     }
 
@@ -394,6 +395,7 @@ fn is_notable(verb: Verb) -> bool {
             | Verb::Mkd
             | Verb::Rmd
             | Verb::Cwd
+            | Verb::Cdup
             | Verb::Rein
             | Verb::SiteChmod
             | Verb::Mfmt

@@ -112,7 +112,7 @@ fn event_line(event: &Event) -> String {
         Event::ClientNeverCame => "tell: nobody came".to_owned(),
         Event::ClientNamed(name) => format!("tell: client {}", escape(name)),
         Event::WrongProtocol(protocol) => format!("tell: wrong protocol {protocol:?}"),
-        Event::Command { verb, path, reply } => {
+        Event::Command { verb, path, reply, .. } => {
             let path = path.as_ref().map(|path| format!(" {path}")).unwrap_or_default();
             format!("tell: {verb}{path} {}", reply.code().number())
         }

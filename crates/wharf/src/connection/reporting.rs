@@ -55,9 +55,9 @@ impl Connection {
                 Arc::make_mut(info).client = Some(Name(&name).to_string().into());
             }
             Event::WrongProtocol(protocol) => shared.log.wrong_protocol(info, protocol),
-            Event::Command { verb, path, reply } => {
+            Event::Command { verb, path, reply, notable } => {
                 let (code, text) = (reply.code(), reply.text().to_string().into());
-                let record = CommandRecord { verb: verb.into(), path, code, text };
+                let record = CommandRecord { verb: verb.into(), path, code, text, notable };
                 shared.log.command(info, &record);
                 shared.events.on_command(info, &record).await;
             }

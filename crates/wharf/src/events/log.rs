@@ -14,24 +14,6 @@ use crate::net::LimitHit;
 
 use super::{CommandRecord, SessionInfo, Transfer};
 
-/// Commands that change something or move about; the others are told at debug level.
-const NOTEWORTHY: [&str; 14] = [
-    "CWD",
-    "XCWD",
-    "CDUP",
-    "XCUP",
-    "DELE",
-    "MKD",
-    "XMKD",
-    "RMD",
-    "XRMD",
-    "RNFR",
-    "RNTO",
-    "REIN",
-    "MFMT",
-    "SITE CHMOD",
-];
-
 /// Writes what sessions do as [`tracing`] events, with targets `wharf::session`, `wharf::command` and
 /// `wharf::transfer`. With its fields a record has pyftpdlib's shape: those are what is counted of a transfer, and the
 /// session's number, peer and user.
@@ -135,7 +117,7 @@ impl TracingLog {
     pub fn command(&self, session: &SessionInfo, command: &CommandRecord) {
         let level = match command.code.number() {
             421 => Level::WARN,
-            _ if NOTEWORTHY.contains(&&*command.verb) => Level::INFO,
+            _ if command.notable => Level::INFO,
             _ => Level::DEBUG,
         };
         record!(level, "wharf::command", session, "{}", CommandLine(command));
@@ -391,6 +373,7 @@ mod tests {
             path: Some(VPath::parse(path).unwrap()),
             code: Code::new(code),
             text: text.into(),
+            notable: matches!(verb, "MKD" | "RMD"),
         }
     }
 

@@ -232,6 +232,8 @@ pub struct CommandRecord {
     pub code: Code,
     /// The text of that reply, escaped.
     pub text: Box<str>,
+    /// Whether it may have changed the disk, the directory or the login; the log tells of others at debug level only.
+    pub notable: bool,
 }
 
 #[cfg(test)]
