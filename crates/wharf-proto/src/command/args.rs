@@ -95,7 +95,7 @@ fn list_argument(bytes: &[u8]) -> ListArgument {
 fn mdtm(bytes: &[u8]) -> Command {
     let set = two_words(bytes).filter(|(_, path)| !path.is_empty());
     match set.and_then(|(time, path)| Some((parse_time(time)?, path))) {
-        Some((time, path)) => Command::SetModified { path: path.into(), time },
+        Some((time, path)) => Command::SetModified { path: path.into(), time, whole: Some(bytes.into()) },
         None => Command::Mdtm(bytes.into()),
     }
 }
@@ -103,7 +103,7 @@ fn mdtm(bytes: &[u8]) -> Command {
 fn mfmt(bytes: &[u8]) -> Result<Command, Reply> {
     let (time, path) = time_or_mode_and_path(bytes)?;
     let time = parse_time(time).ok_or(Reply::fixed(501, "Invalid time format; expected YYYYMMDDhhmmss."))?;
-    Ok(Command::SetModified { path: path.into(), time })
+    Ok(Command::SetModified { path: path.into(), time, whole: None })
 }
 
 fn site_chmod(bytes: &[u8]) -> Result<Command, Reply> {
@@ -256,15 +256,19 @@ mod tests {
     #[test]
     fn understands_paths() {
         let time = |seconds| Timestamp { seconds, nanoseconds: 0 };
-        let set = |text, seconds| Command::SetModified { path: path(text), time: time(seconds) };
+        let set = |text, seconds, whole: Option<&str>| Command::SetModified {
+            path: path(text),
+            time: time(seconds),
+            whole: whole.map(path),
+        };
         for (verb, argument, expected) in [
             (Verb::Retr, " a ", Command::Retr(path(" a "))),
             (Verb::Mdtm, "a b", Command::Mdtm(path("a b"))),
             (Verb::Mdtm, "20200101000000", Command::Mdtm(path("20200101000000"))),
             (Verb::Mdtm, "20200101000000 ", Command::Mdtm(path("20200101000000 "))),
             (Verb::Mdtm, "20209901000000 a", Command::Mdtm(path("20209901000000 a"))),
-            (Verb::Mdtm, "20200101000000 a b", set("a b", 1_577_836_800)),
-            (Verb::Mfmt, "19700101000001  a", set(" a", 1)),
+            (Verb::Mdtm, "20200101000000 a b", set("a b", 1_577_836_800, Some("20200101000000 a b"))),
+            (Verb::Mfmt, "19700101000001  a", set(" a", 1, None)),
             (Verb::SiteChmod, "644 a b", Command::SiteChmod { mode: 0o644, path: path("a b") }),
             (Verb::SiteChmod, "4755 a", Command::SiteChmod { mode: 0o4755, path: path("a") }),
         ] {

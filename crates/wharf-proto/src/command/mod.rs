@@ -52,10 +52,12 @@ pub enum Command {
     Dele(Path),
     Size(Path),
     Mdtm(Path),
-    /// MFMT, and MDTM with a time before the path.
+    /// MFMT, and MDTM with a time before the path; `whole` is the argument of an MDTM as long as it is not known whether
+    /// something has that very name.
     SetModified {
         path: Path,
         time: Timestamp,
+        whole: Option<Path>,
     },
     Abor,
     Allo,
@@ -116,16 +118,31 @@ impl ListArgument {
 }
 
 impl Command {
-    /// LIST, NLST or STAT, now that it is known whether what looks like options are such, or else part of a name.
-    pub(crate) fn with_options_taken(self, are_options: bool) -> Self {
+    /// The argument that may be a name, or else something before a name, which has to be found out.
+    pub(crate) fn doubtful_name(&self) -> Option<&[u8]> {
+        match self {
+            Self::List(argument) | Self::Nlst(argument) | Self::Stat(Some(argument))
+                if argument.has_options() =>
+            {
+                Some(&argument.whole)
+            }
+            Self::SetModified { whole, .. } => whole.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The same, now that it is known whether the whole of that is a name.
+    pub(crate) fn decided(self, is_name: bool) -> Self {
         let decided = |argument: ListArgument| {
-            let path = if are_options { argument.after_options } else { argument.whole };
+            let path = if is_name { argument.whole } else { argument.after_options };
             ListArgument { whole: path.clone(), after_options: path }
         };
         match self {
             Self::List(argument) => Self::List(decided(argument)),
             Self::Nlst(argument) => Self::Nlst(decided(argument)),
             Self::Stat(Some(argument)) => Self::Stat(Some(decided(argument))),
+            Self::SetModified { whole: Some(whole), .. } if is_name => Self::Mdtm(whole),
+            Self::SetModified { path, time, .. } => Self::SetModified { path, time, whole: None },
             other => other,
         }
     }

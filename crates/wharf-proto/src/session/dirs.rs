@@ -24,19 +24,20 @@ impl Session {
 
     /// Executes a command that names a path: finds out which, and whether the user may.
     pub(super) fn on_path(&mut self, command: Command, row: &Row, is_directory: Option<bool>) {
-        let Some(raw) = named_path(&command) else { return self.finish(text::NOT_LOGGED_IN) };
+        let doubtful = command.doubtful_name();
+        let Some(raw) = doubtful.or_else(|| named_path(&command)) else {
+            return self.finish(text::NOT_LOGGED_IN);
+        };
         let letter = match command {
             Command::SetModified { .. } => Some(Letter::ChangeTime),
             _ => row.letter,
         };
         let Some(ready) = self.who.ready() else { return self.finish(text::NOT_LOGGED_IN) };
         let Ok(mut path) = ready.directory.join(raw) else { return self.finish(text::BAD_PATH) };
-        if let Command::List(argument) | Command::Nlst(argument) | Command::Stat(Some(argument)) = &command
-            && argument.has_options()
-        {
-            // What looks like options is a name if something has that very name.
+        if doubtful.is_some() {
+            // What looks like options, or like a time, is a name if something has that very name.
             return self
-                .perform(Op::Metadata { path, follow: false }, Then::Options { command, row: row.clone() });
+                .perform(Op::Metadata { path, follow: false }, Then::Decide { command, row: row.clone() });
         }
         if matches!(command, Command::Stou(_)) && path == ready.directory {
             path = path.join(UNHINTED).unwrap_or(path);

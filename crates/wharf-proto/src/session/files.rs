@@ -35,8 +35,8 @@ pub(super) enum Then {
     Mlst(VPath),
     /// STAT of a path: its listing was read.
     Status(VPath),
-    /// LIST or NLST with what looks like options: now it is known whether they are a name.
-    Options {
+    /// LIST with what looks like options, MDTM with what looks like a time: now it is known whether that is a name.
+    Decide {
         command: Command,
         row: Row,
     },
@@ -67,8 +67,8 @@ impl Session {
         self.active = self.now;
         match (*then, done) {
             (Then::LogIn { name }, Done::Login(outcome)) => self.login_done(name, outcome),
-            (Then::Options { command, row }, Done::Found(found)) => {
-                self.execute(command.with_options_taken(found.is_err()), &row, None);
+            (Then::Decide { command, row }, Done::Found(found)) => {
+                self.execute(command.decided(found.is_ok()), &row, None);
             }
             (Then::Resume { command, row }, Done::Found(Ok(metadata))) => {
                 self.execute(command, &row, Some(metadata.is_dir()));
