@@ -153,6 +153,15 @@ impl Data {
         }
     }
 
+    /// After an operation that took longer than an open connection may lie idle: it may again, until `fresh`.
+    pub(super) fn use_again(&mut self, fresh: Option<Instant>, now: Instant) {
+        if let Self::Open { until, .. } = self
+            && until.is_some_and(|until| until <= now)
+        {
+            *until = fresh;
+        }
+    }
+
     pub(super) fn set_progress(&mut self, bytes: u64) {
         if let Self::Running(transfer) = self {
             transfer.bytes = bytes;

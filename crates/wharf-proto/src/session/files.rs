@@ -8,7 +8,7 @@ use crate::text;
 use crate::{Letters, VPath};
 
 use super::data::Transfer;
-use super::{Done, ListSubject, Op, Session, Wait};
+use super::{Done, ListSubject, Op, Session, Wait, rules};
 
 /// What happens when the operation that is being performed succeeds. If it fails the client is told why, which is
 /// the same for all.
@@ -65,6 +65,7 @@ impl Session {
         let Wait::Operation(_) = self.wait else { return };
         let Wait::Operation(then) = std::mem::replace(&mut self.wait, Wait::Nothing) else { return };
         self.active = self.now;
+        self.data.use_again(rules::deadline(self.now, self.rules.data_timeout), self.now);
         match (*then, done) {
             (Then::LogIn { name }, Done::Login(outcome)) => self.login_done(name, outcome),
             (Then::Decide { command, row }, Done::Found(found)) => {

@@ -11,7 +11,7 @@ impl Session {
     /// When [`handle_timeout`](Self::handle_timeout) is due, unless something else happens before. It may come too
     /// early, never too late.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let deadlines = [self.delay_end(), self.login_deadline(), self.data.deadline(), self.idle_deadline()];
+        let deadlines = [self.delay_end(), self.login_deadline(), self.data_deadline(), self.idle_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -23,7 +23,7 @@ impl Session {
             self.delay_is_over();
         } else if due(self.login_deadline()) {
             self.say_and_close(text::LOGIN_TIMED_OUT);
-        } else if due(self.data.deadline()) {
+        } else if due(self.data_deadline()) {
             self.data_timed_out();
         } else if due(self.idle_deadline()) {
             self.say_and_close(text::IDLE_TIMED_OUT);
@@ -46,6 +46,12 @@ impl Session {
             Who::Guest { .. } if !waits => rules::deadline(self.guest_since, self.rules.login_timeout),
             _ => None,
         }
+    }
+
+    /// Whatever is waited for is not given up while an operation is under way: most likely it opens what the connection is
+    /// for, and a 421 would come before its reply.
+    fn data_deadline(&self) -> Option<Instant> {
+        if matches!(self.wait, Wait::Operation(_)) { None } else { self.data.deadline() }
     }
 
     /// The idle timer stands still while a data connection or an operation is under way.

@@ -34,8 +34,14 @@ impl Session {
                 self.start(transfer);
             }
             other => {
-                let way = if let Data::Opening(way) = other { Some(way) } else { None };
                 let until = rules::deadline(self.now, self.rules.passive_timeout);
+                let mut way = if let Data::Opening(way) = other { Some(way) } else { None };
+                if let Some(way) = &mut way
+                    && way.until.is_some_and(|until| until <= self.now)
+                {
+                    // Opening took all the time that the client had, which may have waited for the reply.
+                    way.until = until;
+                }
                 self.data = Data::Waiting { way, until, transfer };
                 self.finish(text::about_to_open(name));
             }
