@@ -159,6 +159,15 @@ pub(crate) const CASES: &[Case] = &[
         assert!(!log.contains("NOOP"), "{log}");
     })
     .own(),
+    Case::new("REIN is its user's", |server| {
+        let mut client = Client::login(server);
+        client.ask("REIN", "230*");
+        client.ask("QUIT", "221*");
+        let log = whole_log(server);
+        let record = log.lines().find(|line| line.contains("REIN 230")).expect("a record");
+        assert!(record.contains(" [user]@"), "{record}");
+    })
+    .own(),
     Case::new("a name that is too long for one", |server| {
         let mut client = Client::connect(server);
         client.ask(format!("USER {}", "x".repeat(6000)), "331*");

@@ -139,8 +139,10 @@ impl Session {
     }
 
     pub(super) fn rein(&mut self) {
+        // Told as long as it is known whose command it is.
+        self.report(&text::REINITIALISED);
         self.log_out();
-        self.finish(text::REINITIALISED);
+        self.say(text::REINITIALISED);
     }
 
     pub(super) fn quit(&mut self) {
