@@ -28,7 +28,7 @@ pub enum Event {
         verb: Cow<'static, str>,
         /// The path it was about, where it was about one.
         path: Option<VPath>,
-        /// Its last reply.
+        /// Its reply; of a transfer that begins, the 125 or 150.
         reply: Reply,
         /// Whether it is logged wherever anything is: it may have changed the disk, the directory or the login.
         notable: bool,

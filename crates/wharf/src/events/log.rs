@@ -97,7 +97,7 @@ impl TracingLog {
         record!(Level::INFO, "wharf::session", session, "USER '{}' failed login.", Name(user.as_bytes()));
     }
 
-    /// A user who had logged in left by QUIT, REIN or USER.
+    /// A user who had logged in left by QUIT, REIN, USER or AUTH.
     pub fn logged_out(&self, session: &SessionInfo) {
         let name = Escaped(session.user.as_deref().unwrap_or_default().as_bytes());
         record!(Level::INFO, "wharf::session", session, "USER '{name}' logged out.");

@@ -70,7 +70,7 @@ pub trait EventHandler: Send + Sync + 'static {
         nothing()
     }
 
-    /// A user left by QUIT, REIN or a new USER; `session.user` still says who. A lost connection is told by
+    /// A user left by QUIT, REIN, AUTH or a new USER; `session.user` still says who. A lost connection is told by
     /// [`on_disconnect`](Self::on_disconnect) alone.
     fn on_logout(&self, session: &SessionInfo) -> impl Future<Output = ()> + Send {
         let _ = session;
@@ -228,7 +228,7 @@ pub struct CommandRecord {
     pub verb: Box<str>,
     /// The path it was about.
     pub path: Option<VPath>,
-    /// The code of its last reply.
+    /// The code of its reply; of a transfer that begins, 125 or 150: its end is told by itself.
     pub code: Code,
     /// The text of that reply, escaped.
     pub text: Box<str>,
