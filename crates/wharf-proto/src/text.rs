@@ -144,7 +144,6 @@ pub(crate) const TRANSFER_IN_PROGRESS: Reply =
 
 // Transfers
 pub(crate) const TRANSFER_COMPLETE: Reply = say(226, "Transfer complete.");
-pub(crate) const LISTING_COMPLETE: Reply = say(226, "Transfer complete.");
 pub(crate) const TRANSFER_ABORTED: Reply = say(426, "Transfer aborted via ABOR.");
 pub(crate) const ABORTED: Reply = say(226, "ABOR command successful.");
 pub(crate) const DATA_CLOSED: Reply = say(225, "ABOR command successful; data channel closed.");

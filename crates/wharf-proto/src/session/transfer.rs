@@ -5,7 +5,7 @@ use crate::reply::Reply;
 use crate::text;
 
 use super::data::{Data, Transfer};
-use super::{Cause, Direction, Output, Session, TransferEnd, Wait, rules};
+use super::{Cause, Output, Session, TransferEnd, Wait, rules};
 
 impl Session {
     /// Why there may be no transfer now.
@@ -54,13 +54,13 @@ impl Session {
     }
 
     pub(super) fn transfer_ended(&mut self, end: TransferEnd) {
-        let transfer = match std::mem::replace(&mut self.data, Data::Closed) {
-            Data::Running(transfer) => transfer,
-            other => return self.data = other,
-        };
+        if !self.data.is_running() {
+            return;
+        }
+        self.data = Data::Closed;
         self.active = self.now;
         self.guest_since = self.now;
-        self.say(final_reply(&end, transfer.plan.direction));
+        self.say(final_reply(&end));
         if matches!(self.wait, Wait::Aborting) {
             self.wait = Wait::Nothing;
             self.finish(text::ABORTED);
@@ -90,12 +90,9 @@ impl Session {
 }
 
 /// The 226, or why there is none.
-fn final_reply(end: &TransferEnd, direction: Direction) -> Reply {
+fn final_reply(end: &TransferEnd) -> Reply {
     if end.is_told_complete() {
-        return match direction {
-            Direction::List => text::LISTING_COMPLETE,
-            Direction::Send | Direction::Receive => text::TRANSFER_COMPLETE,
-        };
+        return text::TRANSFER_COMPLETE;
     }
     match end.cause {
         Some(Cause::Abort) => text::TRANSFER_ABORTED,
