@@ -75,7 +75,7 @@ impl fmt::Display for LineError {
 impl std::error::Error for LineError {}
 
 impl Default for LineDecoder {
-    /// A decoder of lines up to 8,192 bytes: twice the longest path, and more than any command needs.
+    /// A decoder of lines up to 8,192 bytes, their CRLF not counted: twice the longest path, and more than any command needs.
     fn default() -> Self {
         Self::new(8192)
     }

@@ -56,9 +56,6 @@ pub use self::io::{
 };
 pub use self::rules::{ActiveRules, Report, Rules, TlsPolicy};
 
-/// The longest command line, in bytes, its CRLF not counted.
-const MAX_LINE: usize = 8192;
-
 /// How many over-long lines a client may send.
 const MAX_LONG_LINES: u8 = 3;
 
@@ -153,7 +150,7 @@ impl Session {
             now,
             guest_since: now,
             active: now,
-            lines: LineDecoder::new(MAX_LINE),
+            lines: LineDecoder::default(),
             held_line: None,
             heard: false,
             long_lines: 0,

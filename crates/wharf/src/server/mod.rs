@@ -22,7 +22,7 @@ pub(crate) use self::workers::{Arrival, Seat};
 use crate::auth::Authorizer;
 use crate::connection::{self, Accepted};
 use crate::error::Result;
-use crate::net::{Acceptor, LimitHit};
+use crate::net::{Acceptor, LimitHit, canonical};
 use crate::shutdown::{Phase, Shutdown, Stopper};
 
 /// An FTP server that listens and is ready to serve.
@@ -173,6 +173,7 @@ const NO_DESCRIPTORS: &[u8] = b"421 Too many open files. Service temporarily una
 /// Somebody who has just connected.
 struct Client {
     stream: TcpStream,
+    /// Canonical.
     remote: SocketAddr,
     local: SocketAddr,
     implicit_tls: bool,
@@ -181,8 +182,7 @@ struct Client {
 /// Starts a session, or says why there is none.
 fn welcome(shared: &Arc<Shared>, client: Client, shutdown: &Shutdown, sessions: &mut JoinSet<()>) {
     let Client { stream, remote, local, implicit_tls } = client;
-    let address = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-    let peer = Peer { remote: address(remote), local: address(local) };
+    let peer = Peer { remote, local: canonical(local) };
     match shared.connection_limits.admit(peer.remote.ip()) {
         Ok(permit) => {
             // One that is lost here was gone.
