@@ -37,6 +37,8 @@ fn required(server: &Server) {
             }
             assert!(bytes.is_empty(), "the file went to somebody else");
             client.expect("522");
+            let _ = client.start_with("STOR file", thief);
+            client.expect("522");
         }
         assert_eq!(client.download("RETR file"), b"text");
     }

@@ -97,17 +97,15 @@ impl MemoryFs {
                 content
             }
         };
-        let mut bytes = content.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = content.lock().unwrap_or_else(PoisonError::into_inner);
         let position = match mode {
-            WriteMode::Replace => {
-                bytes.clear();
-                0
-            }
+            WriteMode::Replace => 0,
             WriteMode::Append => bytes.len(),
             WriteMode::At(offset) => offset_in(&bytes, offset)?,
         };
         drop(bytes);
-        Ok(MemorySink { files: self.clone(), path: path.clone(), content, position })
+        let empties = mode == WriteMode::Replace;
+        Ok(MemorySink { files: self.clone(), path: path.clone(), content, position, empties })
     }
 }
 
@@ -256,11 +254,16 @@ struct MemorySink {
     path: VPath,
     content: Content,
     position: usize,
+    /// What the file holds is to go before anything is written.
+    empties: bool,
 }
 
 impl ByteSink for MemorySink {
     async fn write(&mut self, piece: Bytes) -> FsResult<()> {
         let mut bytes = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut self.empties) {
+            bytes.clear();
+        }
         let end = self.position + piece.len();
         let replaced = end.min(bytes.len());
         bytes.splice(self.position.min(replaced)..replaced, piece);
@@ -268,7 +271,11 @@ impl ByteSink for MemorySink {
         Ok(())
     }
 
-    async fn finish(self, _: Ending) -> FsResult<()> {
+    async fn finish(mut self, ending: Ending) -> FsResult<()> {
+        if ending == Ending::Aborted && self.empties {
+            return Ok(());
+        }
+        self.write(Bytes::new()).await?;
         if let Some(node) = self.files.lock().get_mut(&self.path) {
             node.modified = now();
         }
@@ -340,5 +347,17 @@ mod tests {
         let files = MemoryFs::new();
         crate::fs::conformance::check(&files, &VPath::root()).await;
         assert_eq!(files.with_file("/a/b", "deep").clone().file("/a/b").unwrap(), b"deep");
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_never_begins_leaves_the_old_file() {
+        let files = MemoryFs::new().with_file("/a", "old");
+        let begin =
+            || async { files.write(&VPath::parse(b"/a").unwrap(), WriteMode::Replace).await.unwrap() };
+        drop(begin().await);
+        begin().await.finish(Ending::Aborted).await.unwrap();
+        assert_eq!(files.file("/a").unwrap(), b"old");
+        begin().await.finish(Ending::Complete).await.unwrap();
+        assert_eq!(files.file("/a").unwrap(), b"");
     }
 }
