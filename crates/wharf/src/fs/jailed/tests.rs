@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod brief;
+mod overwritten;
 mod side_by_side;
 mod storage;
 mod uploads;

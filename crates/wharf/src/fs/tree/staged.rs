@@ -259,12 +259,15 @@ fn copy_attributes(from: &File, to: &File) -> rustix::io::Result<()> {
 
 /// Makes the content of `to` that of `from`, sharing the blocks where the file system can.
 fn copy(mut from: &File, mut to: &File) -> FsResult<()> {
-    if ioctl_ficlone(to, from).is_ok() {
-        return Ok(());
-    }
-    from.seek(SeekFrom::Start(0))?;
-    to.seek(SeekFrom::Start(0))?;
-    let length = io::copy(&mut from, &mut to)?;
+    let length = match ioctl_ficlone(to, from) {
+        Ok(()) => metadata_of_handle(from)?.size,
+        Err(_) => {
+            from.seek(SeekFrom::Start(0))?;
+            to.seek(SeekFrom::Start(0))?;
+            io::copy(&mut from, &mut to)?
+        }
+    };
+    // Neither way takes away what `to` had behind that.
     Ok(to.set_len(length)?)
 }
 

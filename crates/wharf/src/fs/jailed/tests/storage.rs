@@ -1,5 +1,7 @@
 //! What depends on what the files lie on.
 
+use std::process::Command;
+
 use super::*;
 
 #[tokio::test]
@@ -35,17 +37,30 @@ pub(super) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     pub(super) fn mount_at(directory: PathBuf) -> Option<Self> {
-        let mount = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64k", "small"])
-            .arg(&directory)
-            .output();
-        mount.is_ok_and(|output| output.status.success()).then_some(Self(directory))
+        Self::mount(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "small"]), directory)
+    }
+
+    /// One that shares blocks between files, in an image beside `directory`.
+    pub(super) fn sharing_at(directory: PathBuf) -> Option<Self> {
+        let image = directory.with_file_name("image");
+        // As small as XFS can be; Btrfs needs less, and nothing is written of most of it.
+        fs::File::create(&image).unwrap().set_len(300 << 20).unwrap();
+        let makes = |program| Command::new(program).arg(&image).output().is_ok_and(|it| it.status.success());
+        if !["mkfs.btrfs", "mkfs.xfs"].into_iter().any(makes) {
+            return None;
+        }
+        Self::mount(Command::new("mount").args(["-o", "loop"]).arg(&image), directory)
+    }
+
+    fn mount(command: &mut Command, directory: PathBuf) -> Option<Self> {
+        let mounted = command.arg(&directory).output().is_ok_and(|output| output.status.success());
+        mounted.then_some(Self(directory))
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(&self.0).status();
+        let _ = Command::new("umount").arg(&self.0).status();
     }
 }
 

@@ -1,0 +1,35 @@
+//! Staged uploads that cannot take the place of a file, and are written into it when they are complete.
+
+use super::storage::SmallDisk;
+use super::*;
+
+/// A file of two names, in a home as staged uploads serve it.
+fn home_with_two_names(home: &Path, content: &[u8]) -> JailedFs {
+    fs::write(home.join("file"), content).unwrap();
+    let _ = fs::remove_file(home.join("second-name"));
+    fs::hard_link(home.join("file"), home.join("second-name")).unwrap();
+    let uploads = Uploads { publish: Publish::Staged, ..Uploads::default() };
+    JailedFs::new(home, &Identity::process()).unwrap().with_uploads(uploads)
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_what_was_longer() {
+    let directory = tempfile::tempdir().unwrap();
+    let (plain, sharing) = (directory.path().join("plain"), directory.path().join("sharing"));
+    fs::create_dir(&plain).unwrap();
+    fs::create_dir(&sharing).unwrap();
+    let disk = SmallDisk::sharing_at(sharing.clone());
+    if disk.is_none() {
+        println!(
+            "skipped: nothing_is_left_of_what_was_longer, where blocks are shared, needs root, and mkfs.btrfs or mkfs.xfs"
+        );
+    }
+    for home in [Some(plain), disk.is_some().then_some(sharing)].into_iter().flatten() {
+        // Whole blocks are what can be shared with a longer file.
+        for length in [8_192, 5, 0] {
+            let jail = home_with_two_names(&home, &[b'-'; 20_000]);
+            store(&jail, "file", WriteMode::Replace, &"x".repeat(length), Ending::Complete).await.unwrap();
+            assert_eq!(load(&jail, "second-name").await.unwrap(), vec![b'x'; length]);
+        }
+    }
+}
