@@ -21,10 +21,10 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use rustix::fs::{
-    AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr,
-    fsetxattr, ioctl_ficlone, linkat, openat, renameat_with, unlinkat,
+    AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Uid, XattrFlags, fallocate, fchmod, fchown,
+    fgetxattr, flistxattr, fsetxattr, ioctl_ficlone, linkat, openat, renameat_with, unlinkat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::super::{FsErrorKind, FsResult, WriteMode};
 use super::linux::{metadata_of_handle, regular};
@@ -257,11 +257,28 @@ fn copy_attributes(from: &File, to: &File) -> rustix::io::Result<()> {
     Ok(())
 }
 
+/// Makes sure of the room for `length` bytes before anything of `file` is lost to them, where the file system can.
+fn reserve(file: &File, length: u64) -> FsResult<()> {
+    if length == 0 {
+        return Ok(());
+    }
+    let before = metadata_of_handle(file)?.size;
+    match retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, 0, length)) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(error) => {
+            // Gives back what it got of it, behind the end.
+            file.set_len(before)?;
+            Err(error.into())
+        }
+    }
+}
+
 /// Makes the content of `to` that of `from`, sharing the blocks where the file system can.
 fn copy(mut from: &File, mut to: &File) -> FsResult<()> {
     let length = match ioctl_ficlone(to, from) {
         Ok(()) => metadata_of_handle(from)?.size,
         Err(_) => {
+            reserve(to, metadata_of_handle(from)?.size)?;
             from.seek(SeekFrom::Start(0))?;
             to.seek(SeekFrom::Start(0))?;
             io::copy(&mut from, &mut to)?

@@ -33,3 +33,20 @@ async fn nothing_is_left_of_what_was_longer() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_disk_that_is_too_full_for_it_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mount_at(directory.path().to_path_buf()) else {
+        println!("skipped: a_disk_that_is_too_full_for_it_loses_nothing needs root, to mount a small disk");
+        return;
+    };
+    let old = [b'-'; 10_000];
+    let jail = home_with_two_names(directory.path(), &old);
+    // There is room for it, but not for it twice.
+    let refused = store(&jail, "file", WriteMode::Replace, &"x".repeat(40_000), Ending::Complete).await;
+    assert_eq!(kind(refused), FsErrorKind::NoSpace);
+    assert_eq!(load(&jail, "file").await.unwrap(), old);
+    store(&jail, "file", WriteMode::Replace, &"x".repeat(20_000), Ending::Complete).await.unwrap();
+    assert_eq!(load(&jail, "file").await.unwrap(), [b'x'; 20_000]);
+}
