@@ -22,7 +22,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Uid, XattrFlags, fallocate, fchmod, fchown,
-    fgetxattr, flistxattr, fsetxattr, ioctl_ficlone, linkat, openat, renameat_with, unlinkat,
+    fdatasync, fgetxattr, flistxattr, fsetxattr, ioctl_ficlone, linkat, openat, renameat_with, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -103,8 +103,9 @@ impl Staged {
         Ok((file, Self { existing: None, hidden, collision: RenameFlags::NOREPLACE }))
     }
 
-    /// Gives the complete `file` the name that it was written for.
-    pub(super) fn publish(&self, file: &File, place: &Place) -> FsResult<()> {
+    /// Gives the complete `file` the name that it was written for. With `sync` it is on the disk already, and so will be
+    /// what it is copied into.
+    pub(super) fn publish(&self, file: &File, place: &Place, sync: bool) -> FsResult<()> {
         // Others find it under its name before it is closed; the sweep still keeps off.
         lock(file, Lock::Shared)?;
         if self.existing.is_none() && self.hidden.is_none() {
@@ -118,7 +119,7 @@ impl Staged {
         if let Some(existing) = newcomer.as_ref().or(self.existing.as_ref())
             && !inherit(existing, file)
         {
-            match overwrite(existing, file, place) {
+            match overwrite(existing, file, place, sync) {
                 Ok(false) => {}
                 done => {
                     self.discard(place);
@@ -228,12 +229,15 @@ fn inherit(existing: &File, file: &File) -> bool {
 }
 
 /// Makes the content of `existing` that of `file`; `false` when it has lost its name meanwhile.
-fn overwrite(existing: &File, file: &File, place: &Place) -> FsResult<bool> {
+fn overwrite(existing: &File, file: &File, place: &Place, sync: bool) -> FsResult<bool> {
     lock(existing, Lock::Alone)?;
     if !is_at(existing, place) {
         return Ok(false);
     }
     copy(file, existing)?;
+    if sync {
+        fdatasync(existing)?;
+    }
     wharf_sys::close(existing.try_clone()?)?;
     Ok(true)
 }
@@ -303,7 +307,7 @@ mod tests {
         let begin = || Staged::begin(&place, WriteMode::Replace).unwrap();
         // All stay open until the last has its name.
         for (file, staged) in &[begin(), begin(), begin()] {
-            staged.publish(file, &place).unwrap();
+            staged.publish(file, &place, false).unwrap();
             assert!(is_at(file, &place));
         }
         begin();
@@ -322,7 +326,7 @@ mod tests {
             let (file, hidden) = create_hidden(&place).unwrap();
             let staged = Staged { existing: None, hidden, collision };
             assert!(names().any(|name| names::is_hidden(name.as_encoded_bytes())));
-            assert_eq!(staged.publish(&file, &place).is_ok(), published);
+            assert_eq!(staged.publish(&file, &place, false).is_ok(), published);
             assert_eq!(names().collect::<Vec<_>>(), ["file"]);
         }
         let (_, hidden) = create_hidden(&place).unwrap();

@@ -139,7 +139,7 @@ impl Upload {
                 // Closing one of two handles reports what a server on the network could not store, before the file
                 // gets its name.
                 wharf_sys::close(file.try_clone()?)?;
-                staged.publish(&file, place)?;
+                staged.publish(&file, place, self.sync)?;
             }
             (Plan::Publish(staged), _, place) => {
                 if let Some(place) = place {

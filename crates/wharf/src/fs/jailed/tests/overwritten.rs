@@ -18,7 +18,7 @@ async fn nothing_is_left_of_what_was_longer() {
     let (plain, sharing) = (directory.path().join("plain"), directory.path().join("sharing"));
     fs::create_dir(&plain).unwrap();
     fs::create_dir(&sharing).unwrap();
-    let disk = SmallDisk::sharing_at(sharing.clone());
+    let disk = SmallDisk::made_by(&["mkfs.btrfs", "mkfs.xfs"], sharing.clone());
     if disk.is_none() {
         println!(
             "skipped: nothing_is_left_of_what_was_longer, where blocks are shared, needs root, and mkfs.btrfs or mkfs.xfs"
@@ -49,4 +49,23 @@ async fn a_disk_that_is_too_full_for_it_loses_nothing() {
     assert_eq!(load(&jail, "file").await.unwrap(), old);
     store(&jail, "file", WriteMode::Replace, &"x".repeat(20_000), Ending::Complete).await.unwrap();
     assert_eq!(load(&jail, "file").await.unwrap(), [b'x'; 20_000]);
+}
+
+#[tokio::test]
+async fn what_is_to_be_synced_is_on_the_disk_in_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let home = directory.path().join("home");
+    fs::create_dir(&home).unwrap();
+    let Some(_disk) = SmallDisk::made_by(&["mkfs.ext4"], home.clone()) else {
+        println!("skipped: what_is_to_be_synced_is_on_the_disk_in_the_end needs root and mkfs.ext4");
+        return;
+    };
+    let synced = Uploads { publish: Publish::Staged, sync: true, ..Uploads::default() };
+    let jail = home_with_two_names(&home, b"old").with_uploads(synced);
+    // As small as a block of any such disk.
+    let block = "wharf-01".repeat(128);
+    store(&jail, "file", WriteMode::Replace, &block, Ending::Complete).await.unwrap();
+    let image = fs::read(home.with_extension("image")).unwrap();
+    let copies = image.chunks(block.len()).filter(|chunk| *chunk == block.as_bytes()).count();
+    assert_eq!(copies, 2, "the upload, and what it was copied into");
 }

@@ -40,13 +40,13 @@ impl SmallDisk {
         Self::mount(Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "small"]), directory)
     }
 
-    /// One that shares blocks between files, in an image beside `directory`.
-    pub(super) fn sharing_at(directory: PathBuf) -> Option<Self> {
-        let image = directory.with_file_name("image");
-        // As small as XFS can be; Btrfs needs less, and nothing is written of most of it.
+    /// One that the first of `programs` has made that is there, in an image beside `directory`.
+    pub(super) fn made_by(programs: &[&str], directory: PathBuf) -> Option<Self> {
+        let image = directory.with_extension("image");
+        // As small as XFS can be; others need less, and nothing is written of most of it.
         fs::File::create(&image).unwrap().set_len(300 << 20).unwrap();
         let makes = |program| Command::new(program).arg(&image).output().is_ok_and(|it| it.status.success());
-        if !["mkfs.btrfs", "mkfs.xfs"].into_iter().any(makes) {
+        if !programs.iter().any(makes) {
             return None;
         }
         Self::mount(Command::new("mount").args(["-o", "loop"]).arg(&image), directory)
