@@ -22,7 +22,8 @@ use std::sync::{Arc, LazyLock};
 
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Uid, XattrFlags, fallocate, fchmod, fchown,
-    fdatasync, fgetxattr, flistxattr, fsetxattr, ioctl_ficlone, linkat, openat, renameat_with, unlinkat,
+    fdatasync, fgetxattr, flistxattr, fsetxattr, ioctl_ficlone, linkat, openat, renameat, renameat_with,
+    statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -94,7 +95,7 @@ impl Staged {
 
     /// Opens a file that is written for `place`, where nothing is and nothing may be replaced.
     pub(super) fn begin_new(place: &Place) -> FsResult<(File, Self)> {
-        match rustix::fs::statat(&*place.directory, &place.name, AtFlags::SYMLINK_NOFOLLOW) {
+        match statat(&*place.directory, &place.name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
             Ok(_) => return Err(FsErrorKind::AlreadyExists.into()),
@@ -136,7 +137,7 @@ impl Staged {
             }
         };
         let renamed =
-            renameat_with(&*place.directory, &hidden, &*place.directory, &place.name, self.collision);
+            if self.collision.is_empty() { rename(place, &hidden) } else { rename_new(place, &hidden) };
         renamed.map_err(|error| {
             remove(place, &hidden);
             error.into()
@@ -206,6 +207,41 @@ fn create_hidden(place: &Place) -> FsResult<(File, Option<Vec<u8>>)> {
 fn link(file: &File, place: &Place, name: &[u8]) -> rustix::io::Result<()> {
     let open = format!("/proc/self/fd/{}", file.as_raw_fd());
     linkat(CWD, open, &*place.directory, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Gives what is hidden its name, whatever has it now.
+fn rename(place: &Place, hidden: &[u8]) -> rustix::io::Result<()> {
+    renameat(&*place.directory, hidden, &*place.directory, &place.name)
+}
+
+/// Gives what is hidden its name, which must be free.
+fn rename_new(place: &Place, hidden: &[u8]) -> rustix::io::Result<()> {
+    match renameat_with(&*place.directory, hidden, &*place.directory, &place.name, RenameFlags::NOREPLACE) {
+        // NFS, and what is in user space, may know only how to replace.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => link_new(place, hidden),
+        renamed => renamed,
+    }
+}
+
+/// As [`rename_new`], in two steps, of which the first fails if the name is not free.
+fn link_new(place: &Place, hidden: &[u8]) -> rustix::io::Result<()> {
+    match linkat(&*place.directory, hidden, &*place.directory, &place.name, AtFlags::empty()) {
+        Ok(()) => {
+            remove(place, hidden);
+            Ok(())
+        }
+        Err(Errno::PERM | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => look_and_rename(place, hidden),
+        Err(error) => Err(error),
+    }
+}
+
+/// As [`rename_new`] where there are no links either: who takes the name between the look and the rename loses it.
+fn look_and_rename(place: &Place, hidden: &[u8]) -> rustix::io::Result<()> {
+    match statat(&*place.directory, &place.name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(Errno::EXIST),
+        Err(Errno::NOENT) => rename(place, hidden),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes a hidden name. What cannot be removed now is left to the sweep.
@@ -332,5 +368,25 @@ mod tests {
         let (_, hidden) = create_hidden(&place).unwrap();
         Staged { existing: None, hidden, collision: RenameFlags::empty() }.discard(&place);
         assert_eq!(names().count(), 1);
+    }
+
+    /// What is done on file systems that know less and less.
+    #[test]
+    fn a_name_that_must_be_free_is_taken_if_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::open(directory.path()).unwrap();
+        for (number, take) in [rename_new, link_new, look_and_rename].into_iter().enumerate() {
+            let place = root.parent(&VPath::parse(format!("/{number}").as_bytes()).unwrap()).unwrap();
+            let hidden = || create_hidden(&place).unwrap().1.unwrap();
+            let (first, second) = (hidden(), hidden());
+            take(&place, &first).unwrap();
+            assert_eq!(take(&place, &second), Err(Errno::EXIST));
+            remove(&place, &second);
+            assert_eq!(
+                std::fs::read_dir(directory.path()).unwrap().count(),
+                number + 1,
+                "nothing is hidden any more"
+            );
+        }
     }
 }
