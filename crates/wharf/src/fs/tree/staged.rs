@@ -12,7 +12,7 @@
 //!
 //! Only what is complete is published, whatever `incomplete` says: to keep a part under a name that nobody sees would
 //! help nobody. An upload that resumes or appends works on a copy of the file (shared blocks where the file system has
-//! them), which takes the right to read it.
+//! them), which takes the right to read it; it is refused in the end where that file has lost its name meanwhile.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -21,14 +21,14 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, Uid, XattrFlags, fallocate, fchmod, fchown,
-    fdatasync, fgetxattr, flistxattr, fsetxattr, ioctl_ficlone, linkat, openat, renameat, renameat_with,
-    statat, unlinkat,
+    AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, StatxFlags, Uid, XattrFlags, fallocate,
+    fchmod, fchown, fdatasync, fgetxattr, flistxattr, fsetxattr, ioctl_ficlone, linkat, openat, renameat,
+    renameat_with, statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
 use super::super::{FsErrorKind, FsResult, WriteMode};
-use super::linux::{metadata_of_handle, regular};
+use super::linux::{metadata_at, metadata_of_handle, regular};
 use super::names;
 use super::resolve::Place;
 use super::upload::{Lock, begins_within, is_at, lock, open_in, position};
@@ -46,8 +46,16 @@ pub(super) struct Staged {
     existing: Option<File>,
     /// The hidden name that the upload is written under, if it has one.
     hidden: Option<Vec<u8>>,
-    /// Whether it may take the place of something.
-    collision: RenameFlags,
+    takes: Takes,
+}
+
+/// What an upload may take the place of when it is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    /// Whatever has the name then.
+    Whatever,
+    /// What it began with alone: the file that it adds to, or nothing. The content of anything else would be lost.
+    WhatWasThere,
 }
 
 impl Staged {
@@ -63,7 +71,8 @@ impl Staged {
             regular(&metadata_of_handle(existing)?)?;
         }
         let (file, hidden) = create(place)?;
-        let staged = Self { existing, hidden, collision: RenameFlags::empty() };
+        let takes = if mode == WriteMode::Replace { Takes::Whatever } else { Takes::WhatWasThere };
+        let staged = Self { existing, hidden, takes };
         match staged.prepare(&file, mode, place) {
             Ok(()) => Ok((file, staged)),
             Err(error) => {
@@ -101,7 +110,7 @@ impl Staged {
             Ok(_) => return Err(FsErrorKind::AlreadyExists.into()),
         }
         let (file, hidden) = create(place)?;
-        Ok((file, Self { existing: None, hidden, collision: RenameFlags::NOREPLACE }))
+        Ok((file, Self { existing: None, hidden, takes: Takes::WhatWasThere }))
     }
 
     /// Gives the complete `file` the name that it was written for. With `sync` it is on the disk already, and so will be
@@ -109,25 +118,26 @@ impl Staged {
     pub(super) fn publish(&self, file: &File, place: &Place, sync: bool) -> FsResult<()> {
         // Others find it under its name before it is closed; the sweep still keeps off.
         lock(file, Lock::Shared)?;
+        self.take_place(file, place, sync).inspect_err(|_| self.discard(place))
+    }
+
+    fn take_place(&self, file: &File, place: &Place, sync: bool) -> FsResult<()> {
         if self.existing.is_none() && self.hidden.is_none() {
             match link(file, place, &place.name) {
                 // Something has come there meanwhile.
-                Err(Errno::EXIST) if self.collision.is_empty() => {}
+                Err(Errno::EXIST) if self.takes == Takes::Whatever => {}
                 linked => return Ok(linked?),
             }
         }
-        let newcomer = self.newcomer(file, place).inspect_err(|_| self.discard(place))?;
+        let newcomer = self.newcomer(file, place)?;
         if let Some(existing) = newcomer.as_ref().or(self.existing.as_ref())
             && !inherit(existing, file)
+            && overwrite(existing, file, place, sync)?
         {
-            match overwrite(existing, file, place, sync) {
-                Ok(false) => {}
-                done => {
-                    self.discard(place);
-                    return done.map(drop);
-                }
-            }
+            self.discard(place);
+            return Ok(());
         }
+        self.check_untouched(place)?;
         let hidden = match &self.hidden {
             Some(hidden) => hidden.clone(),
             None => {
@@ -136,17 +146,32 @@ impl Staged {
                 hidden
             }
         };
-        let renamed =
-            if self.collision.is_empty() { rename(place, &hidden) } else { rename_new(place, &hidden) };
+        let renamed = match (self.takes, &self.existing) {
+            (Takes::WhatWasThere, None) => rename_new(place, &hidden),
+            (Takes::Whatever, _) | (_, Some(_)) => rename(place, &hidden),
+        };
         renamed.map_err(|error| {
             remove(place, &hidden);
             error.into()
         })
     }
 
+    /// Refuses to add to a file that somebody has renamed, removed or replaced since the upload began. Other uploads do
+    /// not, because it is locked.
+    fn check_untouched(&self, place: &Place) -> FsResult<()> {
+        match &self.existing {
+            Some(existing) if self.takes == Takes::WhatWasThere && !is_at(existing, place) => {
+                // Where there is nothing, that is the answer.
+                metadata_at(place, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO)?;
+                Err(FsErrorKind::Busy.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What has come to the name since the upload began, another upload most likely, held as what was there would be.
     fn newcomer(&self, file: &File, place: &Place) -> FsResult<Option<File>> {
-        let replaces = self.collision.is_empty();
+        let replaces = self.takes == Takes::Whatever;
         if !replaces || self.existing.as_ref().is_some_and(|existing| is_at(existing, place)) {
             return Ok(None);
         }
@@ -356,17 +381,17 @@ mod tests {
         let root = Root::open(directory.path()).unwrap();
         let place = root.parent(&VPath::parse(b"/file").unwrap()).unwrap();
         let names = || std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
-        for (collision, published) in
-            [(RenameFlags::NOREPLACE, true), (RenameFlags::NOREPLACE, false), (RenameFlags::empty(), true)]
+        for (takes, published) in
+            [(Takes::WhatWasThere, true), (Takes::WhatWasThere, false), (Takes::Whatever, true)]
         {
             let (file, hidden) = create_hidden(&place).unwrap();
-            let staged = Staged { existing: None, hidden, collision };
+            let staged = Staged { existing: None, hidden, takes };
             assert!(names().any(|name| names::is_hidden(name.as_encoded_bytes())));
             assert_eq!(staged.publish(&file, &place, false).is_ok(), published);
             assert_eq!(names().collect::<Vec<_>>(), ["file"]);
         }
         let (_, hidden) = create_hidden(&place).unwrap();
-        Staged { existing: None, hidden, collision: RenameFlags::empty() }.discard(&place);
+        Staged { existing: None, hidden, takes: Takes::Whatever }.discard(&place);
         assert_eq!(names().count(), 1);
     }
 

@@ -63,13 +63,41 @@ async fn uploads_of_a_new_name_find_out_who_was_first() {
     ];
     send(first, b"first".to_vec(), Ending::Complete).await.unwrap();
     jail.set_mode(&file, 0o600).await.unwrap();
-    send(second, b"second".to_vec(), Ending::Complete).await.unwrap();
+    let refused = send(second, b"second".to_vec(), Ending::Complete).await;
+    assert_eq!(kind(refused), FsErrorKind::AlreadyExists, "it would add to nothing, and that is gone");
+    send(third, b"third".to_vec(), Ending::Complete).await.unwrap();
     assert_eq!(jail.metadata(&file).await.unwrap().mode, 0o600);
-    let addition = write(WriteMode::Append).await.unwrap();
-    assert_eq!(kind(send(third, b"third".to_vec(), Ending::Complete).await), FsErrorKind::Busy);
-    send(addition, b" more".to_vec(), Ending::Complete).await.unwrap();
-    assert_eq!(load(&jail, "dir/new").await.unwrap(), b"second more");
+    assert_eq!(load(&jail, "dir/new").await.unwrap(), b"third");
     assert_eq!(fs::read_dir(world.home().join("dir")).unwrap().count(), 3, "nothing is left behind");
+}
+
+/// Additions are made to what was there at the start: no other content may go for them.
+#[tokio::test]
+async fn additions_find_out_what_became_of_their_file() {
+    let world = World::new();
+    let jail = world.staged();
+    let (file, other) = (path("dir/file"), path("other"));
+    for links in [1, 2] {
+        for mode in [WriteMode::Append, WriteMode::At(3)] {
+            fs::write(world.home().join("dir/file"), "inside").unwrap();
+            if links > 1 {
+                fs::hard_link(world.home().join("dir/file"), world.home().join(format!("{mode:?}"))).unwrap();
+            }
+            let sink = jail.write(&file, mode).await.unwrap();
+            store(&jail, "other", WriteMode::Replace, "other", Ending::Complete).await.unwrap();
+            jail.rename(&other, &file).await.unwrap();
+            let refused = send(sink, b"+".to_vec(), Ending::Complete).await;
+            assert_eq!(kind(refused), FsErrorKind::Busy, "{mode:?} {links}");
+            assert_eq!(load(&jail, "dir/file").await.unwrap(), b"other");
+
+            let sink = jail.write(&file, mode).await.unwrap();
+            jail.remove_file(&file).await.unwrap();
+            let refused = send(sink, b"+".to_vec(), Ending::Complete).await;
+            assert_eq!(kind(refused), FsErrorKind::NotFound, "{mode:?} {links}");
+            assert!(load(&jail, "dir/file").await.is_err(), "it does not come back");
+        }
+    }
+    assert_eq!(fs::read_dir(world.home().join("dir")).unwrap().count(), 1, "nothing is left behind");
 }
 
 /// Whoever may replace a file may not always make another belong to its owner: it is written into, if it is still there.
