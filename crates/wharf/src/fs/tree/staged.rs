@@ -22,8 +22,8 @@ use std::sync::{Arc, LazyLock};
 
 use rustix::fs::{
     AtFlags, CWD, FallocateFlags, Gid, Mode, OFlags, RenameFlags, StatxFlags, Uid, XattrFlags, fallocate,
-    fchmod, fchown, fdatasync, fgetxattr, flistxattr, fsetxattr, ioctl_ficlone, linkat, openat, renameat,
-    renameat_with, statat, unlinkat,
+    fchmod, fchown, fdatasync, fgetxattr, flistxattr, fremovexattr, fsetxattr, ioctl_ficlone, linkat, openat,
+    renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -35,6 +35,9 @@ use super::upload::{Lock, begins_within, is_at, lock, open_in, position};
 
 /// Whether a file without a name can be given one: by way of `/proc`, since the direct call takes a capability.
 static UNNAMED_FILES: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/fd").is_dir());
+
+/// The attribute that grants rights to single users and groups.
+const ACCESS_LIST: &[u8] = b"system.posix_acl_access";
 
 /// The largest attribute value in Linux.
 const MAX_ATTRIBUTE: usize = 64 << 10;
@@ -311,15 +314,24 @@ fn copy_attributes(from: &File, to: &File) -> rustix::io::Result<()> {
         listed => listed?,
     };
     let mut value = Vec::new();
+    let mut has_access_list = false;
     for name in list.split(|&byte| byte == 0) {
-        if name.starts_with(b"user.") || name == b"system.posix_acl_access" {
+        has_access_list |= name == ACCESS_LIST;
+        if name.starts_with(b"user.") || name == ACCESS_LIST {
             value.clear();
             value.reserve(MAX_ATTRIBUTE);
             fgetxattr(from, name, rustix::buffer::spare_capacity(&mut value))?;
             fsetxattr(to, name, &value, XattrFlags::empty())?;
         }
     }
-    Ok(())
+    if has_access_list {
+        return Ok(());
+    }
+    // The directory may have given the new file one.
+    match fremovexattr(to, ACCESS_LIST) {
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Makes sure of the room for `length` bytes before anything of `file` is lost to them, where the file system can.

@@ -94,6 +94,46 @@ async fn what_is_replaced_keeps_its_nature() {
     }
 }
 
+/// What the kernel has for `user::rw-,user:12345:rw-,group::---,mask::rw-,other::---`.
+fn access_list() -> Vec<u8> {
+    let entry = |tag: u16, rights: u16, id: u32| {
+        [&tag.to_le_bytes()[..], &rights.to_le_bytes()[..], &id.to_le_bytes()[..]].concat()
+    };
+    let nobody = u32::MAX;
+    let entries = [(1, 6, nobody), (2, 6, 12_345), (4, 0, nobody), (16, 6, nobody), (32, 0, nobody)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    list.extend(entries.into_iter().flat_map(|(tag, rights, id)| entry(tag, rights, id)));
+    list
+}
+
+#[tokio::test]
+async fn what_is_replaced_keeps_its_access_list_or_none() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+
+    let world = World::new();
+    let (jail, directory) = (world.staged(), world.home().join("dir"));
+    // After the file, which has none.
+    let set = setxattr(&directory, "system.posix_acl_default", &access_list(), XattrFlags::empty());
+    if set.is_err() {
+        println!(
+            "skipped: what_is_replaced_keeps_its_access_list_or_none needs a file system with access lists"
+        );
+        return;
+    }
+    let list_of = |name: &str| {
+        let mut list = vec![0; 1_024];
+        let length = getxattr(directory.join(name), "system.posix_acl_access", &mut list);
+        length.map(|length| list[..length].to_vec())
+    };
+    fs::set_permissions(directory.join("file"), fs::Permissions::from_mode(0o640)).unwrap();
+    for name in ["dir/file", "dir/new", "dir/new"] {
+        store(&jail, name, WriteMode::Replace, "new", Ending::Complete).await.unwrap();
+    }
+    assert_eq!(list_of("file"), Err(rustix::io::Errno::NODATA));
+    assert_eq!(fs::metadata(directory.join("file")).unwrap().mode() & 0o7777, 0o640);
+    assert_eq!(list_of("new"), Ok(access_list()), "what the directory gives to new files");
+}
+
 #[tokio::test]
 async fn hidden_uploads_do_not_exist_for_clients() {
     let world = World::new();
