@@ -32,7 +32,7 @@ mod shadow;
 mod shells;
 
 #[cfg(target_os = "linux")]
-pub use shadow::{ShadowEntry, Standing, shadow_entry, today};
+pub use shadow::{ShadowEntry, Standing, shadow_entry, shadow_hashes, today};
 pub use shells::{Shells, valid_shells};
 
 /// One account.

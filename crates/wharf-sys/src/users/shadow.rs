@@ -57,6 +57,17 @@ pub fn shadow_entry(name: impl AsRef<OsStr>) -> io::Result<Option<ShadowEntry>> 
     entry.transpose()
 }
 
+/// The password hashes in the file `/etc/shadow`, those of locked accounts included.
+///
+/// # Errors
+///
+/// When the process may not read it.
+pub fn shadow_hashes() -> io::Result<Vec<Zeroizing<String>>> {
+    let text = Zeroizing::new(std::fs::read_to_string("/etc/shadow")?);
+    let hash = |line: &str| line.split(':').nth(1).map(|hash| Zeroizing::new(hash.to_owned()));
+    Ok(text.lines().filter_map(hash).collect())
+}
+
 /// Today in days since 1970-01-01, in UTC as the shadow tools count.
 pub fn today() -> i64 {
     const SECONDS_PER_DAY: u64 = 86_400;

@@ -1,11 +1,13 @@
 //! Refusals that take the same time, whatever was found out on the way to them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-use super::password::in_turn;
+use super::password::turn;
 use super::{AuthError, User};
 
 /// Refusals are answered at whole multiples of this.
@@ -14,22 +16,43 @@ const STEP: Duration = Duration::from_millis(250);
 /// The longest that a refusal is held back, in steps.
 const MOST_STEPS: u32 = 8;
 
+/// The longest that a refusal keeps its turn for nothing.
+const LONGEST_USUAL: Duration = Duration::from_millis(500);
+
 /// The pace of one authorizer. What the system's own checks cost is unknown (a name that does not exist may be refused at
 /// once, a wrong password after a hash or a question to another host), so each refusal takes as long as the slowest yet.
 #[derive(Debug, Default)]
 pub(super) struct EvenPace {
     steps: AtomicU32,
+    usual: Arc<Usual>,
+}
+
+/// How long the turn of a login lasts whose password was asked about and refused, in microseconds. Others that are refused
+/// keep theirs as long: who waits for a turn beside them learns nothing either.
+#[derive(Debug, Default)]
+struct Usual(AtomicU32);
+
+/// What came of a login.
+pub(super) enum Checked {
+    /// Its password was asked about.
+    Asked(Result<User, AuthError>),
+    /// There was no need to ask.
+    NotAsked(AuthError),
 }
 
 impl EvenPace {
     /// Has a login checked off the worker, a few at a time, and holds its refusal back.
     pub(super) async fn check(
         &self,
-        check: impl FnOnce() -> Result<User, AuthError> + Send + 'static,
+        check: impl FnOnce() -> Checked + Send + 'static,
     ) -> Result<User, AuthError> {
         let since = Instant::now();
-        let checked = in_turn(check).await;
-        let outcome = checked.unwrap_or_else(|| Err(AuthError::Unavailable("the check failed".into())));
+        let outcome = match turn().await {
+            // A task of its own: the turn lasts as long if the client goes.
+            Some(turn) => tokio::spawn(within(turn, Arc::clone(&self.usual), check)).await.ok().flatten(),
+            None => None,
+        };
+        let outcome = outcome.unwrap_or_else(|| Err(AuthError::Unavailable("the check failed".into())));
         if outcome.is_err() {
             self.hold_back(since).await;
         }
@@ -41,6 +64,40 @@ impl EvenPace {
         let needed = steps(since.elapsed());
         let steps = self.steps.fetch_max(needed, Ordering::Relaxed).max(needed);
         sleep_until(since + STEP * steps).await;
+    }
+}
+
+/// Carries out `check` and gives up `turn` when it lasted as usual. `None` when the check panicked.
+async fn within<T>(
+    turn: T,
+    usual: Arc<Usual>,
+    check: impl FnOnce() -> Checked + Send + 'static,
+) -> Option<Result<User, AuthError>> {
+    let begun = Instant::now();
+    let checked = spawn_blocking(check).await.ok();
+    if let Some(Checked::Asked(Err(_))) = &checked {
+        usual.note(begun.elapsed());
+    }
+    if !matches!(checked, Some(Checked::Asked(Ok(_)))) {
+        sleep_until(begun + usual.duration()).await;
+    }
+    drop(turn);
+    checked.map(|checked| match checked {
+        Checked::Asked(outcome) => outcome,
+        Checked::NotAsked(error) => Err(error),
+    })
+}
+
+impl Usual {
+    /// One that took longer counts at once, and is forgotten little by little: a name service may have been slow for a while.
+    fn note(&self, elapsed: Duration) {
+        let elapsed = u32::try_from(elapsed.min(LONGEST_USUAL).as_micros()).unwrap_or(u32::MAX);
+        let usual = self.0.load(Ordering::Relaxed);
+        self.0.store(elapsed.max(usual - usual / 16), Ordering::Relaxed);
+    }
+
+    fn duration(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed).into())
     }
 }
 
@@ -65,5 +122,36 @@ mod tests {
             pace.hold_back(since).await;
             assert_eq!(since.elapsed(), Duration::from_millis(expected), "{work}");
         }
+    }
+
+    /// Tells when it was dropped.
+    struct Turn(Arc<std::sync::Mutex<Option<Instant>>>);
+
+    impl Drop for Turn {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = Some(Instant::now());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_keeps_its_turn_as_long_whoever_was_asked() {
+        let usual = Arc::new(Usual::default());
+        usual.note(Duration::from_millis(160));
+        let user = || User::new("user", "/");
+        type Check = Box<dyn FnOnce() -> Checked + Send>;
+        let checks: [(Check, u64); 4] = [
+            (Box::new(|| Checked::NotAsked(AuthError::Refused)), 160),
+            (Box::new(move || Checked::Asked(Ok(user()))), 0),
+            (Box::new(|| Checked::Asked(Err(AuthError::Refused))), 150),
+            (Box::new(|| Checked::NotAsked(AuthError::Refused)), 150),
+        ];
+        for (check, expected) in checks {
+            let (since, dropped) = (Instant::now(), Arc::default());
+            within(Turn(Arc::clone(&dropped)), Arc::clone(&usual), check).await.unwrap().ok();
+            let dropped = dropped.lock().unwrap().unwrap();
+            assert_eq!(dropped.duration_since(since), Duration::from_millis(expected));
+        }
+        usual.note(Duration::from_secs(60));
+        assert_eq!(usual.duration(), LONGEST_USUAL);
     }
 }

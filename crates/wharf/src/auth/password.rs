@@ -11,7 +11,7 @@ use std::thread::available_parallelism;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc};
 use argon2::{Algorithm, Argon2, Params};
 use sha_crypt::ShaCrypt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wharf_proto::Secret;
 use yescrypt::Yescrypt;
 
@@ -65,10 +65,14 @@ pub fn hash_password(password: &Secret) -> Result<String, PasswordHashError> {
     hash.map(|hash| hash.to_string()).map_err(|_| PasswordHashError::NotHashed)
 }
 
-/// Runs `check` on the blocking pool when it is its turn: at most one for every two cores runs at once. `None` when it
-/// panicked.
-pub(super) async fn in_turn<T: Send + 'static>(check: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let turn = CHECKS.acquire().await.ok()?;
+/// Waits for one of the turns to compute a hash, of which there is one for every two cores.
+pub(super) async fn turn() -> Option<SemaphorePermit<'static>> {
+    CHECKS.acquire().await.ok()
+}
+
+/// Runs `check` on the blocking pool when it is its turn. `None` when it panicked.
+async fn in_turn<T: Send + 'static>(check: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let turn = turn().await?;
     let check = tokio::task::spawn_blocking(move || {
         let _held_although_the_client_may_be_gone = turn;
         check()

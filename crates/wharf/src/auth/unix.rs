@@ -13,8 +13,8 @@ use wharf_proto::Secret;
 use wharf_sys::users::{self, Account};
 
 pub use self::builder::UnixUsersBuilder;
-use self::passwords::Passwords;
-use super::even_pace::EvenPace;
+use self::passwords::{Decoy, Passwords};
+use super::even_pace::{Checked, EvenPace};
 use super::system_users::{Accounts, Found, Policy, Power, Shell, not_allowed, unavailable};
 use super::virtual_user::ANONYMOUS;
 use super::{AuthError, Authorizer, Login, User};
@@ -40,7 +40,10 @@ use super::{AuthError, Authorizer, Login, User};
 /// A password that an override gives takes the place of the system's, a locked one included. The account is still asked
 /// for: one that has expired is refused.
 ///
-/// Passwords are checked on the blocking pool, a few at a time, and all refusals take the same time.
+/// Passwords are checked on the blocking pool, a few at a time, and all refusals take the same time. So does the turn of a login
+/// that is refused without a question: it computes a hash as for `/etc/shadow`, and waits as long as PAM usually takes. PAM
+/// itself is not asked about names that are refused before: it would count that against accounts which may not log in here,
+/// and lock them.
 ///
 /// # What users have of the process
 /// Files are found, opened, named and removed with the rights of the user; the bytes of an open file are moved with those of the
@@ -54,6 +57,7 @@ struct Inner {
     policy: Policy,
     accounts: SystemAccounts,
     passwords: Passwords,
+    decoy: Decoy,
     pace: EvenPace,
 }
 
@@ -81,24 +85,56 @@ impl Authorizer for UnixUsers {
 
 impl Inner {
     /// Blocks: on the name service, on PAM, and for as long as a hash takes.
-    fn check(&self, name: &str, password: &Secret, peer: IpAddr) -> Result<User, AuthError> {
+    fn check(&self, name: &str, password: &Secret, peer: IpAddr) -> Checked {
         if name == ANONYMOUS {
-            let account = self.policy.anonymous_user.as_deref().ok_or(AuthError::NoAnonymous)?;
-            let account = account_of(account)?.ok_or_else(|| not_allowed(account, "the account is gone"))?;
-            return self.user(ANONYMOUS, ANONYMOUS, &account);
+            return Checked::Asked(self.anonymous());
         }
+        match self.admit(name) {
+            Ok((account, found)) => {
+                let right = self.check_password(name, &found.key, password, peer);
+                Checked::Asked(right.and_then(|()| self.user(name, &found.key, &account)))
+            }
+            Err(error) => {
+                self.decoy.check(password);
+                Checked::NotAsked(error)
+            }
+        }
+    }
+
+    fn anonymous(&self) -> Result<User, AuthError> {
+        let account = self.policy.anonymous_user.as_deref().ok_or(AuthError::NoAnonymous)?;
+        let account = account_of(account)?.ok_or_else(|| not_allowed(account, "the account is gone"))?;
+        self.user(ANONYMOUS, ANONYMOUS, &account)
+    }
+
+    /// The account, if it may log in with the right password.
+    fn admit(&self, name: &str) -> Result<(Account, Found), AuthError> {
         let account = account_of(name)?.ok_or(AuthError::Refused)?;
         let found = self.accounts.judge(&account, name).map_err(unavailable)?;
         self.policy.admit(&found).map_err(|reason| not_allowed(name, reason))?;
         if found.shell == Shell::Invalid {
             return Err(not_allowed(name, "the login shell is not valid (require_valid_shell)"));
         }
-        match self.policy.overridden(&found.key).and_then(|one| one.password.as_ref()) {
-            Some(hash) if !hash.verify(password) => return Err(AuthError::Refused),
-            Some(_) => self.passwords.check_account(name, peer)?,
-            None => self.passwords.check(name, password, peer)?,
+        Ok((account, found))
+    }
+
+    fn check_password(
+        &self,
+        name: &str,
+        key: &str,
+        password: &Secret,
+        peer: IpAddr,
+    ) -> Result<(), AuthError> {
+        match self.policy.overridden(key).and_then(|one| one.password.as_ref()) {
+            Some(hash) if !hash.verify(password) => {
+                if hash.is_plain() {
+                    self.decoy.check(password);
+                }
+                Err(AuthError::Refused)
+            }
+            Some(_) => self.passwords.check_account(name, peer),
+            None => self.passwords.check(name, password, peer, &self.decoy),
         }
-        self.user(name, &found.key, &account)
     }
 
     fn user(&self, name: &str, key: &str, account: &Account) -> Result<User, AuthError> {
@@ -149,5 +185,42 @@ fn account_of(name: &str) -> Result<Option<Account>, AuthError> {
 impl fmt::Debug for UnixUsers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnixUsers").field("passwords", &self.0.passwords).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, clock_gettime};
+
+    use super::*;
+
+    /// The time of a processor that `work` takes.
+    fn cost(work: impl FnOnce()) -> Duration {
+        let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+        let before = now();
+        work();
+        now() - before
+    }
+
+    #[test]
+    fn nobody_is_refused_without_the_work() {
+        let Ok(users) = UnixUsers::builder().without_pam().build() else {
+            println!("skipped: nobody_is_refused_without_the_work needs root, to read the shadow database");
+            return;
+        };
+        // A dear one, so that nothing else matters.
+        users.0.decoy.learn(&format!("$6$rounds=300000$saltstring${}", ".".repeat(86)));
+        let password = Secret::new("secret");
+        let expected = cost(|| users.0.decoy.check(&password));
+        // Root may not log in unless it is named.
+        for name in ["no such user of wharf", "root"] {
+            let work = || _ = users.0.check(name, &password, [127, 0, 0, 1].into());
+            assert!(cost(work) > expected / 2, "{name}");
+        }
+        let locked =
+            || _ = users.0.passwords.check("daemon", &password, [127, 0, 0, 1].into(), &users.0.decoy);
+        assert!(cost(locked) > expected / 2, "an account without a password");
     }
 }

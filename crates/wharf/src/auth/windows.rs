@@ -9,7 +9,7 @@ use wharf_proto::{Letters, Secret};
 use wharf_sys::Identity;
 use wharf_sys::windows::{self, LogonErrorKind, SystemLogon, WindowsAccount};
 
-use super::even_pace::EvenPace;
+use super::even_pace::{Checked, EvenPace};
 use super::system_users::{
     Accounts, Found, Options, Policy, Power, Shell, common_options, not_allowed, unavailable,
 };
@@ -107,17 +107,31 @@ impl Authorizer for WindowsUsers {
 
 impl Inner {
     /// Blocks on Windows, which may ask a domain controller.
-    fn check(&self, name: &str, password: &Secret) -> Result<User, AuthError> {
+    fn check(&self, name: &str, password: &Secret) -> Checked {
         if name == ANONYMOUS {
-            let account = self.policy.anonymous_user.as_deref().ok_or(AuthError::NoAnonymous)?;
-            let found = SystemAccounts.find(account).map_err(unavailable)?.ok_or(AuthError::Refused)?;
-            let identity = log_on(account, &self.anonymous_password)?;
-            return self.user(ANONYMOUS, ANONYMOUS, found.home, identity);
+            return Checked::Asked(self.anonymous());
         }
+        match self.admit(name) {
+            Ok(found) => {
+                let identity = log_on(name, password);
+                Checked::Asked(identity.and_then(|it| self.user(name, &found.key, found.home, it)))
+            }
+            Err(error) => Checked::NotAsked(error),
+        }
+    }
+
+    fn anonymous(&self) -> Result<User, AuthError> {
+        let account = self.policy.anonymous_user.as_deref().ok_or(AuthError::NoAnonymous)?;
+        let found = SystemAccounts.find(account).map_err(unavailable)?.ok_or(AuthError::Refused)?;
+        let identity = log_on(account, &self.anonymous_password)?;
+        self.user(ANONYMOUS, ANONYMOUS, found.home, identity)
+    }
+
+    /// The account, if it may log in with the right password.
+    fn admit(&self, name: &str) -> Result<Found, AuthError> {
         let found = SystemAccounts.find(name).map_err(unavailable)?.ok_or(AuthError::Refused)?;
         self.policy.admit(&found).map_err(|reason| not_allowed(name, reason))?;
-        let identity = log_on(name, password)?;
-        self.user(name, &found.key, found.home, identity)
+        Ok(found)
     }
 
     fn user(
@@ -189,7 +203,8 @@ mod tests {
         let users = WindowsUsers::builder().build().unwrap();
         let name = std::env::var("USERNAME").unwrap();
         for name in [&*name, "no such user of wharf", "anonymous"] {
-            assert!(users.0.check(name, &Secret::new("secret")).is_err(), "{name}");
+            let checked = users.0.check(name, &Secret::new("secret"));
+            assert!(!matches!(checked, Checked::Asked(Ok(_))), "{name}");
         }
     }
 

@@ -10,7 +10,7 @@ use wharf_sys::pam::Service;
 
 use super::super::system_users::{Options, common_options};
 use super::super::{SystemUsersError, UserOverride};
-use super::passwords::Passwords;
+use super::passwords::{Decoy, Passwords};
 use super::{EvenPace, Inner, SystemAccounts, UnixUsers};
 
 /// The service name under which PAM is asked when nobody names another.
@@ -80,7 +80,8 @@ impl UnixUsersBuilder {
         require_rights(&self.passwords).map_err(SystemUsersError::NotPrivileged)?;
         let Self { options, accounts, passwords } = self;
         let policy = options.settle(&accounts)?;
-        Ok(UnixUsers(Arc::new(Inner { policy, accounts, passwords, pace: EvenPace::default() })))
+        let (decoy, pace) = (Decoy::of_system(), EvenPace::default());
+        Ok(UnixUsers(Arc::new(Inner { policy, accounts, passwords, decoy, pace })))
     }
 }
 

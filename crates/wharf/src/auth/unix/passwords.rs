@@ -4,10 +4,11 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wharf_proto::Secret;
 use wharf_sys::pam::{PamError, PamErrorKind, Service};
-use wharf_sys::users::{ShadowEntry, Standing, crypt, shadow_entry, today};
+use wharf_sys::users::{ShadowEntry, Standing, crypt, shadow_entry, shadow_hashes, today};
 
 use super::super::{AuthError, PasswordHash};
 
@@ -33,14 +34,27 @@ impl Passwords {
         }
     }
 
-    /// Checks a password, then the account. Blocks.
-    pub(super) fn check(&self, name: &str, password: &Secret, peer: IpAddr) -> Result<(), AuthError> {
+    /// Checks a password, then the account; a `decoy` where there is none to check. Blocks.
+    pub(super) fn check(
+        &self,
+        name: &str,
+        password: &Secret,
+        peer: IpAddr,
+        decoy: &Decoy,
+    ) -> Result<(), AuthError> {
         match self {
             Self::Pam(service) => {
                 service.authenticate(name, password.expose(), peer).map(drop).map_err(refused_by_pam)
             }
             Self::Shadow => {
-                let entry = entry_of(name)?;
+                let entry = match entry_of(name) {
+                    Ok(entry) if entry.standing(today()) != Standing::Locked => entry,
+                    outcome => {
+                        decoy.check(password);
+                        return outcome.and(Err(AuthError::Refused));
+                    }
+                };
+                decoy.learn(&entry.hash);
                 if !is_right(password, &entry.hash) {
                     return Err(AuthError::Refused);
                 }
@@ -64,6 +78,47 @@ impl Passwords {
                 standing(name, &entry, now)
             }
         }
+    }
+}
+
+/// The dearest hash of the shadow database. Logins for which there is none to check are checked against it, so that what they
+/// cost tells nobody which accounts exist.
+#[derive(Default)]
+pub(super) struct Decoy(Mutex<Option<Dearest>>);
+
+#[derive(Clone)]
+struct Dearest {
+    cost: u64,
+    hash: Secret,
+}
+
+impl Decoy {
+    /// As the shadow database is now, if it can be read.
+    pub(super) fn of_system() -> Self {
+        let decoy = Self::default();
+        shadow_hashes().unwrap_or_default().iter().for_each(|hash| decoy.learn(hash));
+        decoy
+    }
+
+    /// Takes a hash that costs more.
+    pub(super) fn learn(&self, hash: &str) {
+        let cost = hash.parse().map_or(0, |hash: PasswordHash| hash.cost());
+        let mut dearest = self.dearest();
+        if dearest.as_ref().map_or(0, |dearest| dearest.cost) < cost {
+            *dearest = Some(Dearest { cost, hash: Secret::new(hash) });
+        }
+    }
+
+    /// Does what it takes to check `password`, in vain. Blocks.
+    pub(super) fn check(&self, password: &Secret) {
+        let dearest = self.dearest().clone();
+        if let Some(hash) = dearest.as_ref().and_then(|dearest| str::from_utf8(dearest.hash.expose()).ok()) {
+            is_right(password, hash);
+        }
+    }
+
+    fn dearest(&self) -> MutexGuard<'_, Option<Dearest>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
