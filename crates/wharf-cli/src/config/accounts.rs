@@ -236,9 +236,10 @@ fn virtual_users<'a>(accounts: impl Iterator<Item = &'a Account>) -> Result<Virt
     Ok(known)
 }
 
-/// What the library refuses of a user are directories of overrides, all else is known to be right.
+/// What the library refuses of a user are long passwords and directories of overrides, all else is known to be right.
 fn refused(account: &Account, error: &VirtualUsersError) -> Failure {
     Failure::usage(match account.password {
+        _ if matches!(error, VirtualUsersError::PasswordTooLong(_)) => error.to_string(),
         None => format!("anonymous.overrides: {error}"),
         Some(_) => format!("users.overrides of {:?}: {error}", account.name),
     })

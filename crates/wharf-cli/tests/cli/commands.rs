@@ -46,6 +46,16 @@ fn no_password_has_no_hash() {
 }
 
 #[test]
+fn a_password_that_opens_nothing_has_no_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("password"), "x".repeat(512)).unwrap();
+    let password = std::fs::File::open(dir.path().join("password")).unwrap();
+    let output = wharf(dir.path(), ["hash-password"]).stdin(password).output().unwrap();
+    let expected = "wharf: the password cannot be hashed: the password is longer than 511 bytes\n";
+    assert_eq!(written(output), (String::new(), expected.into(), Some(1)));
+}
+
+#[test]
 fn a_certificate_is_made_once() {
     let dir = tempfile::tempdir().unwrap();
     let make = || {

@@ -251,6 +251,10 @@ fn files() {
             "{file}:4: users.password_hash of \"ann\": not a password hash; argon2, bcrypt, $5$, $6$ and $y$ hashes are known; \
              wharf hash-password makes one",
         ),
+        (
+            &format!("{user}password = \"{}\"", "x".repeat(512)),
+            "the password of \"ann\" is longer than 511 bytes",
+        ),
         ("[[users]]\nname = \"ann\"\npassword = \"a\"", "{file}:1: users.home of \"ann\": is missing"),
         (
             "[[users]]\nname = \"anonymous\"",

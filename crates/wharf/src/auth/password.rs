@@ -19,7 +19,13 @@ use yescrypt::Yescrypt;
 static CHECKS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))));
 
+/// The longest password that opens anything, in bytes: what PAM and libcrypt take. SHA-crypt spends time for each byte in each of
+/// its rounds, and lines of commands may be long.
+const LONGEST: usize = 511;
+
 /// A stored password: a hash, or the password itself. Cloning is cheap; it prints as `******`.
+///
+/// Passwords of more than 511 bytes are wrong whatever is stored.
 ///
 /// Parses argon2 hashes (`$argon2id$`, `$argon2i$`, `$argon2d$`), bcrypt (`$2a$`, `$2b$`, `$2x$`, `$2y$`), sha256-crypt
 /// (`$5$`), sha512-crypt (`$6$`) and yescrypt (`$y$`). [`hash_password`] makes new ones.
@@ -51,18 +57,29 @@ pub enum PasswordHashError {
     UnknownKind,
     /// It starts as a hash of this kind does, but is none.
     Malformed(&'static str),
-    /// The system gave no random salt, or the password is longer than 4 GiB.
+    /// The system gave no random salt.
     NotHashed,
+    /// The password is longer than 511 bytes: it would open nothing.
+    TooLong,
 }
 
 /// Makes the hash that `password_hash` in the configuration wants: argon2id with 19 MiB, two passes and a random salt,
 /// which takes some tens of milliseconds.
 ///
 /// # Errors
-/// [`PasswordHashError::NotHashed`] when the system has no randomness to give.
+/// [`PasswordHashError::TooLong`] for a password of more than 511 bytes; [`PasswordHashError::NotHashed`] when the system has no
+/// randomness to give.
 pub fn hash_password(password: &Secret) -> Result<String, PasswordHashError> {
+    if is_too_long(password) {
+        return Err(PasswordHashError::TooLong);
+    }
     let hash: Result<phc::PasswordHash, _> = Argon2::default().hash_password(password.expose());
     hash.map(|hash| hash.to_string()).map_err(|_| PasswordHashError::NotHashed)
+}
+
+/// Whether no check looks at the password at all.
+pub(super) fn is_too_long(password: &Secret) -> bool {
+    password.expose().len() > LONGEST
 }
 
 /// Waits for one of the turns to compute a hash, of which there is one for every two cores.
@@ -89,6 +106,9 @@ impl PasswordHash {
     /// Whether `password` is the one that is stored. For a hash this takes milliseconds and blocks; see
     /// [`verify_on_pool`](Self::verify_on_pool).
     pub fn verify(&self, password: &Secret) -> bool {
+        if is_too_long(password) {
+            return false;
+        }
         let bytes = password.expose();
         match &*self.0 {
             Stored::Plain(stored) => stored == password,
@@ -112,6 +132,11 @@ impl PasswordHash {
     /// Whether checking costs nothing.
     pub(super) fn is_plain(&self) -> bool {
         matches!(*self.0, Stored::Plain(_))
+    }
+
+    /// Whether it is a password in clear that is too long to open anything.
+    pub(super) fn is_too_long(&self) -> bool {
+        matches!(&*self.0, Stored::Plain(password) if is_too_long(password))
     }
 
     /// What a check costs, in microseconds of a core, roughly: good enough to tell which of two hashes costs more.
@@ -210,6 +235,7 @@ impl fmt::Display for PasswordHashError {
                 f.write_str("not a password hash; argon2, bcrypt, $5$, $6$ and $y$ hashes are known")
             }
             Self::Malformed(kind) => write!(f, "starts like {kind} hash, but is not a whole one"),
+            Self::TooLong => write!(f, "the password is longer than {LONGEST} bytes"),
             Self::NotHashed => f.write_str("the password could not be hashed: the system has no randomness"),
         }
     }
@@ -249,6 +275,18 @@ mod tests {
         assert!(hash.verify_on_pool(&Secret::new("12345")).await);
         assert!(!hash.verify_on_pool(&Secret::new("123456")).await);
         assert_eq!(format!("{hash:?}"), "******");
+    }
+
+    #[test]
+    fn passwords_that_are_too_long_open_nothing() {
+        for (length, opens) in [(LONGEST, true), (LONGEST + 1, false)] {
+            let password = Secret::new(vec![b'x'; length]);
+            let hash: phc::PasswordHash = Argon2::default().hash_password(password.expose()).unwrap();
+            let stored: [PasswordHash; 2] =
+                [hash.to_string().parse().unwrap(), PasswordHash::plain(password.clone())];
+            assert_eq!(stored.map(|hash| hash.verify(&password)), [opens; 2], "{length}");
+            assert_eq!(hash_password(&password).is_ok(), opens);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use wharf_proto::Letters;
 use wharf_sys::Identity;
 
 use super::virtual_user::{ANONYMOUS, warn_if_writable};
-use super::{AuthError, User, UserOverride};
+use super::{AuthError, PasswordHash, User, UserOverride};
 
 /// Why users of the system cannot be set up.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub enum SystemUsersError {
     NotAllowed(String),
     /// An override gives the anonymous user a password.
     PasswordForAnonymous,
+    /// An override gives a password of more than 511 bytes, which would never be right.
+    PasswordTooLong(String),
     /// Windows gives nobody's rights away without the password that it knows itself.
     PasswordOfWindows(String),
     /// The home of an override is no directory.
@@ -253,6 +255,9 @@ impl Policy {
         if key == ANONYMOUS && one.password.is_some() {
             return Err(E::PasswordForAnonymous);
         }
+        if one.password.as_ref().is_some_and(PasswordHash::is_too_long) {
+            return Err(E::PasswordTooLong(one.name));
+        }
         if let Some(home) = one.home.as_ref().filter(|home| !home.is_dir()) {
             return Err(E::NoSuchDirectory(home.clone()));
         }
@@ -290,6 +295,7 @@ impl fmt::Display for SystemUsersError {
             Self::EmptyOverride(name) => write!(f, "the override of {name:?} must change something"),
             Self::NotAllowed(name) => write!(f, "{name:?} is not an allowed user"),
             Self::PasswordForAnonymous => f.write_str("can't assign password to anonymous user"),
+            Self::PasswordTooLong(name) => write!(f, "the password of {name:?} is longer than 511 bytes"),
             Self::PasswordOfWindows(name) => {
                 write!(
                     f,

@@ -71,6 +71,8 @@ pub enum VirtualUsersError {
     OverridesHome(PathBuf),
     /// The directory is outside the user's home.
     EscapesHome(PathBuf),
+    /// The password in clear of this user is longer than 511 bytes, and would never be right.
+    PasswordTooLong(String),
 }
 
 impl VirtualUsers {
@@ -83,7 +85,7 @@ impl VirtualUsers {
     /// `elradfmwMT`. See [`VirtualUser`] for all that a user can have.
     ///
     /// # Errors
-    /// When the name is taken, `home` is no directory or a letter is unknown.
+    /// When the name is taken, `home` is no directory, a letter is unknown or the password too long.
     #[doc(alias = "add_user")]
     pub fn user(
         self,
@@ -110,13 +112,16 @@ impl VirtualUsers {
     /// Adds a user. Looks at the disk, to find the real path of the home.
     ///
     /// # Errors
-    /// When the name is taken, the home is no directory, or an override is not of a directory inside it.
+    /// When the name is taken, the home is no directory, an override is not of a directory inside it, or the password is too long.
     #[doc(alias = "add_user")]
     pub fn add(&self, new: VirtualUser) -> Result<(), VirtualUsersError> {
         if self.contains(&new.user.name) {
             return Err(VirtualUsersError::UserExists(new.user.name.to_string()));
         }
         let (user, credential) = new.resolve()?;
+        if let Credential::Password(hash) = &credential {
+            can_be_right(&user.name, hash)?;
+        }
         let mut table = self.write();
         let table = &mut *table;
         let Entry::Vacant(place) = table.users.entry(Arc::clone(&user.name)) else {
@@ -185,8 +190,9 @@ impl VirtualUsers {
     /// Gives a user another password.
     ///
     /// # Errors
-    /// When there is no such user.
+    /// When there is no such user, or the password is too long.
     pub fn set_password(&self, name: &str, password: PasswordHash) -> Result<(), VirtualUsersError> {
+        can_be_right(name, &password)?;
         let credential = Credential::Password(password);
         let mut table = self.write();
         let known = table.users.get_mut(name).ok_or_else(|| VirtualUsersError::UnknownUser(name.into()))?;
@@ -245,6 +251,11 @@ impl Authorizer for VirtualUsers {
     }
 }
 
+/// Refuses a password that no login could bring.
+fn can_be_right(name: &str, password: &PasswordHash) -> Result<(), VirtualUsersError> {
+    if password.is_too_long() { Err(VirtualUsersError::PasswordTooLong(name.into())) } else { Ok(()) }
+}
+
 /// The one of the two that costs more to check.
 fn dearer(dearest: Option<PasswordHash>, other: &Credential) -> Option<PasswordHash> {
     let Credential::Password(other) = other else {
@@ -280,6 +291,7 @@ impl fmt::Display for VirtualUsersError {
             Self::NoSuchDirectory(path) => write!(f, "no such directory: {path:?}"),
             Self::UnknownPermission(letter) => letter.fmt(f),
             Self::OverridesHome(_) => f.write_str("can't override home directory permissions"),
+            Self::PasswordTooLong(name) => write!(f, "the password of {name:?} is longer than 511 bytes"),
             Self::EscapesHome(path) => write!(f, "path escapes user home directory: {path:?}"),
         }
     }
@@ -415,6 +427,8 @@ mod tests {
         assert_eq!(error(fresh().user("new", "", &absent, "elr")), NoSuchDirectory(absent));
         assert_eq!(error(fresh().user("new", "", home.path(), "elx")), UnknownPermission(UnknownLetter('x')));
         assert_eq!(fresh().remove("nobody"), Err(UnknownUser("nobody".into())));
+        let too_long = Err(VirtualUsersError::PasswordTooLong("user".into()));
+        assert_eq!(fresh().set_password("user", PasswordHash::plain(Secret::new([b'x'; 512]))), too_long);
 
         let overriding = |directory: &Path| {
             fresh().override_permissions("user", directory, Letters::ALL, false).unwrap_err()

@@ -52,6 +52,10 @@ fn wrong_combinations_are_named() {
         (overriding(read_only("root")), "\"root\" is not an allowed user"),
         (overriding(read_only("anonymous")), "no such user \"anonymous\""),
         (overriding(UserOverride::new("ann")), "the override of \"ann\" must change something"),
+        (
+            overriding(UserOverride::new("ann").password([b'x'; 512])),
+            "the password of \"ann\" is longer than 511 bytes",
+        ),
         (overriding(UserOverride::new("ann").home("/no/such")), "no such directory: \"/no/such\""),
         (Options { overrides: vec![read_only("bob")], ..only_ann() }, "\"bob\" is not an allowed user"),
         (

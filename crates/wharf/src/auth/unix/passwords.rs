@@ -10,6 +10,7 @@ use wharf_proto::Secret;
 use wharf_sys::pam::{PamError, PamErrorKind, Service};
 use wharf_sys::users::{ShadowEntry, Standing, crypt, shadow_entry, shadow_hashes, today};
 
+use super::super::password::is_too_long;
 use super::super::{AuthError, PasswordHash};
 
 /// While one of these is there, nobody but root logs in; its text says why. PAM knows them itself.
@@ -138,6 +139,9 @@ fn entry_of(name: &str) -> Result<ShadowEntry, AuthError> {
 
 /// Compares by the system's own library, or where that does not know the hash, by ours.
 fn is_right(password: &Secret, hash: &str) -> bool {
+    if is_too_long(password) {
+        return false;
+    }
     crypt::verify(password.expose(), hash)
         .unwrap_or_else(|| hash.parse().is_ok_and(|hash: PasswordHash| hash.verify(password)))
 }
