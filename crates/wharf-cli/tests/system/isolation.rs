@@ -1,8 +1,10 @@
 //! Users among themselves: each with the own rights, and no others.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 
 use crate::accounts::{PamService, User, open_directory};
@@ -19,6 +21,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("the whole file system, with the kernel as the wall", whole_file_system),
     Case::new("supplementary groups open what they should", groups),
     Case::new("staged uploads belong to their user", staged_uploads),
+    Case::new("blocks that are reserved for root stay free", reserved_blocks),
 ];
 
 /// How often each of many users does the same again.
@@ -197,5 +200,50 @@ fn staged_uploads() -> Verdict {
         assert_eq!(fs::read(user.home().join("staged")).expect("a file"), b"again");
         client.ask("DELE staged", "250*");
     }
+    Verdict::Passed
+}
+
+/// A small disk of which half is reserved for root, unmounted when dropped.
+struct ReservedDisk(PathBuf);
+
+impl ReservedDisk {
+    fn mount_at(directory: &Path) -> Option<Self> {
+        let image = directory.with_extension("image");
+        File::create(&image).and_then(|image| image.set_len(8 << 20)).expect("an image");
+        let works = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+        let mounted = works(Command::new("mkfs.ext4").args(["-m", "50"]).arg(&image))
+            && works(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(directory));
+        mounted.then(|| Self(directory.to_owned()))
+    }
+}
+
+impl Drop for ReservedDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+fn reserved_blocks() -> Verdict {
+    // More than half of the disk, less than all of it.
+    let large = vec![b'x'; 5 << 20];
+    let (service, user) = (PamService::shipped(), User::new());
+    let small = user.home().join("small");
+    fs::create_dir(&small).expect("a directory");
+    let Some(_disk) = ReservedDisk::mount_at(&small) else {
+        return Verdict::Skipped("mkfs.ext4 is missing, or loop devices are".to_owned());
+    };
+    user.own(&small, 0o700);
+    for settings in ["", "[uploads]\npublish = \"staged\""] {
+        let server = Server::for_system_users(&service, settings);
+        let mut client = user.log_in(&server);
+        client.ask("CWD small", "250*");
+        let mut data = client.start("STOR large");
+        // It ends early.
+        let _ = data.write_all(&large);
+        drop(data);
+        client.expect("452*");
+        let _ = fs::remove_file(small.join("large"));
+    }
+    fs::write(small.join("large"), &large).expect("root has room for it");
     Verdict::Passed
 }

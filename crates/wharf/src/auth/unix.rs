@@ -46,9 +46,8 @@ use super::{AuthError, Authorizer, Login, User};
 /// and lock them.
 ///
 /// # What users have of the process
-/// Files are found, opened, named and removed with the rights of the user; the bytes of an open file are moved with those of the
-/// process. Quotas and blocks that a file system reserves therefore bind users only if they bind the process: give up
-/// `CAP_SYS_RESOURCE` before the server starts, as the program `wharf` does.
+/// Files are found, opened, written, named and removed with the rights of the user, so quotas and blocks that a file system
+/// reserves bind users whatever the process may do. The bytes of an open file are read with the rights of the process.
 #[derive(Clone)]
 #[doc(alias = "UnixAuthorizer")]
 pub struct UnixUsers(Arc<Inner>);

@@ -81,7 +81,7 @@ impl LocalUpload {
         let mut open = self.settle().await?;
         self.brief = false;
         self.writing = Some(spawn_blocking(move || {
-            let written = work(&mut open);
+            let written = open.entered(work);
             (open, written)
         }));
         Ok(())
@@ -137,11 +137,14 @@ impl LocalUpload {
                 None => return Err(error),
             },
         };
-        let finishing = spawn_blocking(move || match earlier.and_then(|()| open.write(rest.as_ref())) {
-            Ok(()) => open.finish(ending),
-            Err(error) => {
-                drop(open);
-                Err(error)
+        let finishing = spawn_blocking(move || {
+            let written = earlier.and_then(|()| open.entered(|open| open.write(rest.as_ref())));
+            match written {
+                Ok(()) => open.finish(ending),
+                Err(error) => {
+                    drop(open);
+                    Err(error)
+                }
             }
         });
         finishing.await.map_err(std::io::Error::other)?
@@ -159,6 +162,13 @@ impl Drop for LocalUpload {
 }
 
 impl OpenFile {
+    /// Does `work` with the rights that the file is written with.
+    fn entered<T>(&mut self, work: impl FnOnce(&mut Self) -> FsResult<T>) -> FsResult<T> {
+        let identity = self.open.as_ref().ok_or(FsErrorKind::Failed)?.identity().clone();
+        let _entered = identity.enter()?;
+        work(self)
+    }
+
     /// The file, to be written at its position.
     pub(super) fn file(&mut self) -> FsResult<&mut File> {
         self.open.as_mut().ok_or(FsErrorKind::Failed)?.file()
@@ -243,6 +253,9 @@ impl Drop for StreamUpload {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+
+    #[cfg(target_os = "linux")]
+    use wharf_sys::Identity;
 
     use super::*;
 
@@ -329,5 +342,28 @@ mod tests {
         local.hop(|_| panic!("as an embedder's code might")).await.unwrap();
         assert!(upload.finish(Buffer::take(), Ending::Complete).await.is_err());
         assert_eq!(all(endings), [Ending::Aborted]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn bytes_are_written_with_the_rights_of_the_sink() {
+        if !rustix::process::getuid().is_root() {
+            println!(
+                "skipped: bytes_are_written_with_the_rights_of_the_sink needs root, to work as another user"
+            );
+            return;
+        }
+        let (told, writers) = mpsc::channel();
+        let nobody = Identity::user(65_534, 65_534, Vec::new());
+        let sink = Sink::from(tempfile::tempfile().unwrap()).written_by(nobody);
+        let mut upload = Upload::new(sink, Arc::default());
+        let Upload::Local(local) = &mut upload else { unreachable!() };
+        let writer = local.work(move |_| {
+            told.send(wharf_sys::identity::effective_user()).unwrap();
+            Ok(())
+        });
+        writer.await.unwrap();
+        assert_eq!(writers.recv(), Ok(65_534));
+        upload.finish(vec![1; 10].into(), Ending::Complete).await.unwrap();
     }
 }

@@ -181,7 +181,7 @@ impl JailedFs {
         tree.as_ref().and_then(|tree| work(tree).ok())
     }
 
-    /// The sink of an upload, which ends with the rights that it began with.
+    /// The sink of an upload, which goes on and ends with the rights that it began with.
     fn sink(&self, file: std::fs::File, upload: Upload) -> Sink {
         let identity = self.identity.clone();
         let empties = upload.empties();
@@ -189,14 +189,8 @@ impl JailedFs {
             let _entered = identity.enter()?;
             upload.finish(file, ending)
         });
-        if !empties {
-            return sink;
-        }
-        let identity = self.identity.clone();
-        sink.begun_by(move |file| {
-            let _entered = identity.enter()?;
-            Ok(file.set_len(0)?)
-        })
+        let sink = sink.written_by(self.identity.clone());
+        if empties { sink.begun_by(|file| Ok(file.set_len(0)?)) } else { sink }
     }
 }
 

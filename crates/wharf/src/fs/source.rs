@@ -112,6 +112,8 @@ pub(crate) enum SinkKind {
 /// A local file that is being written, and what is done with it. All of that may block.
 pub(crate) struct OpenSink {
     file: File,
+    /// Whose rights it is written with: the system may have room for some that it has not for others.
+    identity: Identity,
     /// What is done when the upload begins, if it has not begun.
     begin: Option<BeginFile>,
     finish: FinishFile,
@@ -124,7 +126,12 @@ type BeginFile = Box<dyn FnOnce(&File) -> FsResult<()> + Send>;
 type FinishFile = Box<dyn FnOnce(File, Ending) -> FsResult<()> + Send>;
 
 impl OpenSink {
-    /// The file, ready to be written at its position.
+    /// Whose rights are to be entered before it is written.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The file, ready to be written at its position, for who has entered its [`identity`](Self::identity).
     ///
     /// # Errors
     /// Why it is not; it stays as it was.
@@ -144,7 +151,9 @@ impl OpenSink {
     /// # Errors
     /// As [`Sink::finish`] says.
     pub(crate) fn finish(mut self, ending: Ending) -> FsResult<()> {
+        let entered = self.identity.clone().enter()?;
         self.file()?;
+        drop(entered);
         (self.finish)(self.file, ending)
     }
 
@@ -166,11 +175,19 @@ impl Sink {
         Self { kind: SinkKind::Stream(Box::new(sink)), in_memory: false }
     }
 
-    /// Writes to the local `file` at its current position; `finish` ends the upload. It runs on the blocking pool,
+    /// Writes to the local `file` at its current position; `finish` ends the upload. Both happen on the blocking pool,
     /// with the process's own rights.
     pub fn file(file: File, finish: impl FnOnce(File, Ending) -> FsResult<()> + Send + 'static) -> Self {
-        let open = OpenSink { file, begin: None, finish: Box::new(finish) };
+        let open = OpenSink { file, identity: Identity::process(), begin: None, finish: Box::new(finish) };
         Self { kind: SinkKind::File(open), in_memory: false }
+    }
+
+    /// The same, written with the rights of `identity`.
+    pub(crate) fn written_by(mut self, identity: Identity) -> Self {
+        if let SinkKind::File(open) = &mut self.kind {
+            open.identity = identity;
+        }
+        self
     }
 
     /// The same, with what is done to the file when the upload begins. One that is aborted before leaves it as it was, and is

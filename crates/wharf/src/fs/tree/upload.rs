@@ -230,7 +230,7 @@ pub(super) fn position(mut file: &File, mode: WriteMode, size: u64) -> FsResult<
 }
 
 /// Takes away the bits that lend a program the rights of its owner or group, as the kernel does when somebody writes to it.
-/// It would leave them when root does, and the bytes are written with the rights of the server.
+/// It would leave them when root does, and a server whose users are virtual may be root.
 fn lend_nothing(file: &File, found: &Metadata) -> FsResult<()> {
     if found.mode & SET_ID == 0 {
         return Ok(());
