@@ -163,6 +163,8 @@ pub struct User {
     pub quit_message: Arc<str>,
     /// What this user may use up.
     pub limits: UserLimits,
+    /// Which account it is where the system knows several names for one.
+    pub(crate) account: Option<Arc<str>>,
 }
 
 /// What one user may use up. `None` is no limit of the user's own.
@@ -188,6 +190,7 @@ impl User {
             login_message: Arc::from("Login successful."),
             quit_message: Arc::from("Goodbye."),
             limits: UserLimits::default(),
+            account: None,
         }
     }
 

@@ -225,7 +225,8 @@ impl Policy {
 
     /// The user who has logged in as `name` to the account with this key.
     pub(super) fn user(&self, name: &str, key: &str, home: PathBuf, identity: Identity) -> User {
-        let user = User { name: name.into(), home: home.into(), identity, ..self.template.clone() };
+        let account = Some(key.into());
+        let user = User { name: name.into(), home: home.into(), identity, account, ..self.template.clone() };
         let user = if key == ANONYMOUS { user.with_permissions(Letters::READ_ONLY) } else { user };
         match self.overridden(key) {
             Some(one) => one.apply(user),

@@ -76,7 +76,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Counts the sessions of each user that has a limit on them.
+/// Counts the sessions of each user that has a limit on them, whatever name it gave.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UserSessions(Arc<Mutex<HashMap<Arc<str>, usize>>>);
 
@@ -85,33 +85,34 @@ pub(crate) struct UserSessions(Arc<Mutex<HashMap<Arc<str>, usize>>>);
 pub(crate) struct UserPermit {
     sessions: UserSessions,
     /// `None` for a user without a limit, who is not counted.
-    name: Option<Arc<str>>,
+    account: Option<Arc<str>>,
 }
 
 impl UserSessions {
     /// Room for one more session of `user`; `None` when there is none.
     pub(crate) fn admit(&self, user: &User) -> Option<UserPermit> {
         let Some(most) = user.limits.sessions else {
-            return Some(UserPermit { sessions: self.clone(), name: None });
+            return Some(UserPermit { sessions: self.clone(), account: None });
         };
+        let account = user.account.as_ref().unwrap_or(&user.name);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(Arc::clone(&user.name)).or_default();
+        let count = counts.entry(Arc::clone(account)).or_default();
         if *count >= most.get() {
             return None;
         }
         *count += 1;
-        Some(UserPermit { sessions: self.clone(), name: Some(Arc::clone(&user.name)) })
+        Some(UserPermit { sessions: self.clone(), account: Some(Arc::clone(account)) })
     }
 }
 
 impl Drop for UserPermit {
     fn drop(&mut self) {
-        let Some(name) = self.name.take() else { return };
+        let Some(account) = self.account.take() else { return };
         let mut counts = self.sessions.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&name) {
+        if let Some(count) = counts.get_mut(&account) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&name);
+                counts.remove(&account);
             }
         }
     }
@@ -122,6 +123,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
+    use crate::auth::UserLimits;
 
     #[test]
     fn counts_the_sessions_of_a_limited_user() {
@@ -134,5 +136,16 @@ mod tests {
         drop(first);
         assert!(sessions.admit(&user).is_some());
         assert!(sessions.admit(&User::new("bob", "/")).is_some());
+    }
+
+    #[test]
+    fn one_account_is_counted_once_whatever_its_name() {
+        let sessions = UserSessions::default();
+        let user = |name: &str| {
+            let user = User { account: Some("S-1-5-21".into()), ..User::new(name, "/") };
+            User { limits: UserLimits { sessions: NonZeroUsize::new(1), ..user.limits }, ..user }
+        };
+        let _first = sessions.admit(&user("ann")).unwrap();
+        assert!(sessions.admit(&user("OFFICE\\ANN")).is_none());
     }
 }
