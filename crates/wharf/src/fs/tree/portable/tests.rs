@@ -1,0 +1,47 @@
+use super::*;
+use crate::fs::{JailedFs, conformance};
+
+#[tokio::test]
+async fn keeps_the_contract() {
+    let directory = tempfile::tempdir().unwrap();
+    let jail = JailedFs::new(directory.path(), &Identity::process()).unwrap();
+    for publish in [Publish::Direct, Publish::Staged] {
+        let jail = jail.clone().with_uploads(Uploads { publish, ..Uploads::default() });
+        conformance::check(&jail, &VPath::root()).await;
+    }
+}
+
+#[cfg(windows)]
+#[test]
+fn names_of_devices_and_streams_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let tree = Tree::open(directory.path(), Lookup::Disk).unwrap();
+    for name in ["NUL", "con.txt", "a:b", "a.", "a ", "back\\slash"] {
+        let path = VPath::root().join(name.as_bytes()).unwrap();
+        let refused = tree.write(&path, WriteMode::Replace, Uploads::default()).unwrap_err();
+        assert_eq!(refused.kind(), FsErrorKind::InvalidName, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_judged_by_where_they_lead() {
+    let directory = tempfile::tempdir().unwrap();
+    let (home, outside) = (directory.path().join("home"), directory.path().join("outside"));
+    fs::create_dir(&home).unwrap();
+    fs::create_dir(&outside).unwrap();
+    fs::write(home.join("file"), "inside").unwrap();
+    for (target, name) in [(home.join("file"), "in"), (outside.clone(), "out"), (outside.join("x"), "broken")]
+    {
+        std::os::unix::fs::symlink(target, home.join(name)).unwrap();
+    }
+    let tree = Tree::open(&home, Lookup::Disk).unwrap();
+    let path = |name: &str| VPath::parse(name.as_bytes()).unwrap();
+    assert_eq!(tree.metadata(&path("in"), Lookup::Disk).unwrap().size, 6);
+    for name in ["out", "out/x", "broken"] {
+        assert!(tree.write(&path(name), WriteMode::Replace, Uploads::default()).is_err(), "{name}");
+    }
+    assert_eq!(tree.create_dir(&path("out/new")).unwrap_err().kind(), FsErrorKind::OutsideHome);
+    tree.remove_file(&path("out")).unwrap();
+    assert!(outside.exists());
+}
