@@ -3,11 +3,11 @@
 //! Each component of a path is looked at before it is used: a symbolic link, or what Windows calls a reparse point, must
 //! lead to something inside the root. Between the look and the use nothing is held, so this is no wall against somebody
 //! who replaces directories on the host meanwhile; FTP has no command that makes a link, so a client alone cannot.
-//! Staged uploads are written under a hidden name beside their target, and there are no locks.
+//! Staged uploads are written under a hidden name beside their target.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -59,6 +59,8 @@ pub(in super::super) struct Upload {
     hidden: Option<PathBuf>,
     /// Whether what the file holds is to go before anything is written.
     empties: bool,
+    /// What an upload that is out of sight adds to, so that nobody else does meanwhile.
+    held: Option<File>,
     delete_aborted: bool,
     sync: bool,
 }
@@ -156,34 +158,41 @@ impl Tree {
     ) -> FsResult<(File, Upload)> {
         creatable(path)?;
         let target = self.followed(path)?;
-        let size = match fs::metadata(&target) {
-            Ok(found) => Some(regular(&metadata_of(&found))?),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            Err(error) if matches!(mode, WriteMode::At(_)) => return Err(error.into()),
-            Err(_) => None,
-        };
-        let start = match (mode, size.unwrap_or(0)) {
-            (WriteMode::Replace, _) => 0,
-            (WriteMode::Append, size) => size,
-            (WriteMode::At(offset), size) if offset > size => {
-                return Err(FsErrorKind::OffsetBeyondEnd(size).into());
+        let exists = match fs::metadata(&target) {
+            Ok(found) => {
+                regular(&metadata_of(&found))?;
+                true
             }
-            (WriteMode::At(offset), _) => offset,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Err(error) if matches!(mode, WriteMode::At(_)) => return Err(error.into()),
+            Err(_) => false,
         };
         let hidden = hidden_beside(&target, uploads)?;
-        if let (Some(hidden), Some(_), WriteMode::Append | WriteMode::At(_)) = (&hidden, size, mode) {
-            fs::copy(&target, hidden)?;
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(!matches!(mode, WriteMode::At(_)))
-            .truncate(false)
-            .open(hidden.as_ref().unwrap_or(&target))?;
-        file.seek(SeekFrom::Start(start))?;
-        let (replaces, size) = (mode == WriteMode::Replace, size.unwrap_or(0));
-        let empties = replaces && size > 0 && hidden.is_none();
+        let create =
+            |path: &Path| open_alone(OpenOptions::new().write(true).create(true).truncate(false), path);
+        let (mut file, held, size) = match &hidden {
+            None => {
+                let resumes = matches!(mode, WriteMode::At(_));
+                let mut options = OpenOptions::new();
+                let file = open_alone(options.write(true).create(!resumes).truncate(false), &target)?;
+                let size = file.metadata()?.len();
+                (file, None, size)
+            }
+            Some(hidden) if exists && mode != WriteMode::Replace => {
+                let mut existing = open_alone(OpenOptions::new().read(true).write(true), &target)?;
+                let size = existing.metadata()?.len();
+                start(mode, size)?;
+                let mut file = create(hidden)?;
+                io::copy(&mut existing, &mut file)?;
+                (file, Some(existing), size)
+            }
+            Some(hidden) => (create(hidden)?, None, 0),
+        };
+        file.seek(SeekFrom::Start(start(mode, size)?))?;
+        let replaces = mode == WriteMode::Replace;
+        let empties = replaces && size > 0;
         let upload = upload(target, hidden, uploads, replaces || size == 0);
-        Ok((file, Upload { empties, ..upload }))
+        Ok((file, Upload { held, empties, ..upload }))
     }
 
     pub(in super::super) fn write_unique(
@@ -200,9 +209,9 @@ impl Tree {
             let target = self.kept(&path)?;
             // The client is told the name at once, so it is taken at once, and such an upload is in sight
             // even where others are staged.
-            match OpenOptions::new().write(true).create_new(true).open(&target) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error.into()),
+            match open_alone(OpenOptions::new().write(true).create_new(true), &target) {
+                Err(error) if error.kind() == FsErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
                 Ok(file) => {
                     let uploads = Uploads { publish: Publish::Direct, ..uploads };
                     return Ok((path, file, upload(target, None, uploads, true)));
@@ -267,7 +276,7 @@ impl Tree {
             Ok(_) => Err(FsErrorKind::OutsideHome.into()),
             // A link that leads to nothing yet might lead out.
             Err(_) if fs::symlink_metadata(&kept).is_ok() => Err(FsErrorKind::NotFound.into()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(kept),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(kept),
             Err(error) => Err(error.into()),
         }
     }
@@ -347,6 +356,7 @@ impl Upload {
             file.sync_data()?;
         }
         wharf_sys::close(file)?;
+        drop(self.held);
         match self.hidden {
             Some(hidden) if ending == Ending::Complete => Ok(fs::rename(hidden, self.target)?),
             Some(hidden) => {
@@ -412,6 +422,43 @@ fn name_of(component: &[u8]) -> FsResult<&OsStr> {
     }
 }
 
+/// Opens a file that nobody else may write meanwhile.
+#[cfg(windows)]
+fn open_alone(options: &mut OpenOptions, path: &Path) -> FsResult<File> {
+    use std::os::windows::fs::OpenOptionsExt;
+
+    /// Others may read, rename and remove it. A lock would keep out those who read as well.
+    const SHARE_READ_AND_DELETE: u32 = 1 | 4;
+    /// `ERROR_SHARING_VIOLATION`
+    const SHARING_VIOLATION: i32 = 32;
+
+    options.share_mode(SHARE_READ_AND_DELETE).open(path).map_err(|error| match error.raw_os_error() {
+        Some(SHARING_VIOLATION) => FsErrorKind::Busy.into(),
+        _ => error.into(),
+    })
+}
+
+/// Opens a file that no other upload writes meanwhile.
+#[cfg(not(windows))]
+fn open_alone(options: &mut OpenOptions, path: &Path) -> FsResult<File> {
+    let file = options.open(path)?;
+    match file.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Err(FsErrorKind::Busy.into()),
+        // Not every file system has locks.
+        _ => Ok(file),
+    }
+}
+
+/// Where `mode` begins in a file of `size` bytes.
+fn start(mode: WriteMode, size: u64) -> FsResult<u64> {
+    match mode {
+        WriteMode::Replace => Ok(0),
+        WriteMode::Append => Ok(size),
+        WriteMode::At(offset) if offset > size => Err(FsErrorKind::OffsetBeyondEnd(size).into()),
+        WriteMode::At(offset) => Ok(offset),
+    }
+}
+
 fn hidden_beside(target: &Path, uploads: Uploads) -> FsResult<Option<PathBuf>> {
     if uploads.publish == Publish::Direct {
         return Ok(None);
@@ -422,7 +469,7 @@ fn hidden_beside(target: &Path, uploads: Uploads) -> FsResult<Option<PathBuf>> {
 
 fn upload(target: PathBuf, hidden: Option<PathBuf>, uploads: Uploads, held_nothing: bool) -> Upload {
     let delete_aborted = uploads.incomplete == Incomplete::Delete && held_nothing;
-    Upload { target, hidden, empties: false, delete_aborted, sync: uploads.sync }
+    Upload { target, hidden, held: None, empties: false, delete_aborted, sync: uploads.sync }
 }
 
 /// The size of a regular file.

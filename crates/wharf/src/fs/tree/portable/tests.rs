@@ -11,6 +11,27 @@ async fn keeps_the_contract() {
     }
 }
 
+#[test]
+fn a_second_upload_is_told_that_the_file_is_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let tree = Tree::open(directory.path(), Lookup::Disk).unwrap();
+    let path = VPath::parse(b"/file").unwrap();
+    for (publish, second) in [
+        (Publish::Direct, WriteMode::Replace),
+        (Publish::Direct, WriteMode::Append),
+        (Publish::Staged, WriteMode::Append),
+    ] {
+        fs::write(directory.path().join("file"), "inside").unwrap();
+        let uploads = Uploads { publish, ..Uploads::default() };
+        let (file, first) = tree.write(&path, WriteMode::Append, uploads).unwrap();
+        let refused = tree.write(&path, second, uploads).unwrap_err();
+        assert_eq!(refused.kind(), FsErrorKind::Busy, "{publish:?} {second:?}");
+        assert_eq!(fs::read(directory.path().join("file")).unwrap(), b"inside");
+        first.finish(file, Ending::Complete).unwrap();
+        tree.write(&path, second, uploads).unwrap();
+    }
+}
+
 #[cfg(windows)]
 #[test]
 fn names_of_devices_and_streams_are_refused() {
