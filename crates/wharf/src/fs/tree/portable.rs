@@ -4,6 +4,9 @@
 //! lead to something inside the root. Between the look and the use nothing is held, so this is no wall against somebody
 //! who replaces directories on the host meanwhile; FTP has no command that makes a link, so a client alone cannot.
 //! Staged uploads are written under a hidden name beside their target.
+//!
+//! Most of these systems find a file under other spellings of its name. Rights are given by the spelling that the disk has, so
+//! directories and links have to be called by that.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -287,7 +290,14 @@ impl Tree {
         let mut real = self.root.clone();
         let mut components = path.components().peekable();
         while let Some(component) = components.next() {
-            real.push(name_of(component)?);
+            let name = name_of(component)?;
+            let found = fs::symlink_metadata(real.join(name));
+            if let Ok(found) = &found
+                && !is_spelled(&real, name, found)?
+            {
+                return Err(FsErrorKind::NotFound.into());
+            }
+            real.push(name);
             if components.peek().is_some() {
                 real = fs::canonicalize(&real)?;
                 if !real.starts_with(&self.root) {
@@ -420,6 +430,17 @@ fn name_of(component: &[u8]) -> FsResult<&OsStr> {
         Ok(name) if names::is_plain_on_windows(component) => Ok(OsStr::new(name)),
         _ => Err(FsErrorKind::InvalidName.into()),
     }
+}
+
+/// Whether what is `found` under `name` in `directory` is called so on the disk, if rights may hang on that. Those of a file are
+/// those of its directory.
+fn is_spelled(directory: &Path, name: &OsStr, found: &fs::Metadata) -> FsResult<bool> {
+    if found.is_symlink() {
+        // What it leads to is called something else.
+        let mut entries = fs::read_dir(directory)?;
+        return Ok(entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() == name)));
+    }
+    Ok(!found.is_dir() || fs::canonicalize(directory.join(name))?.file_name() == Some(name))
 }
 
 /// Opens a file that nobody else may write meanwhile.

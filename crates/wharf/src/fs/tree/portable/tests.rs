@@ -32,6 +32,27 @@ fn a_second_upload_is_told_that_the_file_is_in_use() {
     }
 }
 
+/// Where only one spelling is found, there is nothing to tell apart.
+#[test]
+fn directories_have_the_name_that_the_disk_knows() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir_all(directory.path().join("private/below")).unwrap();
+    fs::write(directory.path().join("private/file"), "inside").unwrap();
+    let tree = Tree::open(directory.path(), Lookup::Disk).unwrap();
+    let path = |name: &str| VPath::parse(name.as_bytes()).unwrap();
+    tree.metadata(&path("/private/file"), Lookup::Disk).unwrap();
+    for name in ["/PRIVATE", "/Private/file", "/private/BELOW"] {
+        let refused = tree.metadata(&path(name), Lookup::Disk).unwrap_err();
+        assert_eq!(refused.kind(), FsErrorKind::NotFound, "{name}");
+    }
+    assert!(tree.remove_dir(&path("/private/Below")).is_err());
+    assert!(tree.rename(&path("/PRIVATE"), &path("/else")).is_err());
+    assert!(tree.write(&path("/PRIVATE/new"), WriteMode::Replace, Uploads::default()).is_err());
+    if cfg!(windows) {
+        assert_eq!(tree.metadata(&path("/private/FILE"), Lookup::Disk).unwrap().size, 6);
+    }
+}
+
 #[cfg(windows)]
 #[test]
 fn names_of_devices_and_streams_are_refused() {
