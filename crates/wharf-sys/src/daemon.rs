@@ -1,5 +1,4 @@
-//! What a daemon asks of its system before it serves: enough open files, no more memory than it uses, a umask, no signal
-//! for a lost connection.
+//! What a daemon asks of its system before it serves: enough open files, no more memory than it uses, a umask.
 //!
 //! ```
 //! use wharf_sys::daemon;
@@ -24,19 +23,6 @@ pub fn raise_open_files_limit() -> io::Result<u64> {
         setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     }
     Ok(limit.maximum.unwrap_or(u64::MAX))
-}
-
-/// Makes a write to a connection that is gone an error rather than the end of the process.
-///
-/// Rust programs start this way. One in another language that embeds the server may not.
-///
-/// # Errors
-///
-/// When the system refuses.
-pub fn ignore_broken_pipe_signal() -> io::Result<()> {
-    // SAFETY: ignoring a signal installs no handler.
-    let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Gives large blocks of memory back to the system when they are freed: what a password hash works in, say.

@@ -14,7 +14,7 @@ const MOST_QUESTIONS: u32 = 16;
 /// What can be answered in one transaction.
 pub(super) struct Conversation {
     pub(super) user: CString,
-    /// With a NUL at its end, or empty once forgotten.
+    /// With a NUL at its end.
     password: Zeroizing<Vec<u8>>,
     questions_left: u32,
 }
@@ -25,11 +25,6 @@ impl Conversation {
         Self { user, password, questions_left: MOST_QUESTIONS }
     }
 
-    /// Wipes the password; a later question for it is refused.
-    pub(super) fn forget_password(&mut self) {
-        self.password.zeroize();
-    }
-
     /// The answer to one message: nothing for a mere notice, an error for a question that cannot be answered.
     fn answer(&mut self, style: c_int) -> Result<Option<&[u8]>, ()> {
         if matches!(style, ffi::ERROR_MSG | ffi::TEXT_INFO) {
@@ -37,7 +32,7 @@ impl Conversation {
         }
         self.questions_left = self.questions_left.checked_sub(1).ok_or(())?;
         match style {
-            ffi::PROMPT_ECHO_OFF if !self.password.is_empty() => Ok(Some(&self.password)),
+            ffi::PROMPT_ECHO_OFF => Ok(Some(&self.password)),
             ffi::PROMPT_ECHO_ON => Ok(Some(self.user.as_bytes_with_nul())),
             _ => Err(()),
         }
@@ -203,13 +198,6 @@ mod tests {
         for _ in 0..MOST_QUESTIONS {
             assert_eq!(ask(&mut conversation, &[ffi::PROMPT_ECHO_OFF]).0, ffi::SUCCESS);
         }
-        assert_eq!(ask(&mut conversation, &[ffi::PROMPT_ECHO_OFF]).0, ffi::CONV_ERR);
-    }
-
-    #[test]
-    fn a_forgotten_password_is_not_given() {
-        let mut conversation = conversation();
-        conversation.forget_password();
         assert_eq!(ask(&mut conversation, &[ffi::PROMPT_ECHO_OFF]).0, ffi::CONV_ERR);
     }
 }

@@ -37,8 +37,6 @@ pub(super) enum Stage {
     Start,
     Authenticate,
     Account,
-    Credentials,
-    Session,
 }
 
 impl PamError {
@@ -48,8 +46,6 @@ impl PamError {
             Stage::Start => "start",
             Stage::Authenticate => "authentication",
             Stage::Account => "account check",
-            Stage::Credentials => "credentials",
-            Stage::Session => "session",
         };
         let because = message.map(|message| format!(": {message}")).unwrap_or_default();
         Self { kind: kind(stage, code), text: format!("PAM service {service}: {doing}{because}") }
@@ -118,7 +114,7 @@ mod tests {
             (Stage::Account, ffi::PERM_DENIED, AccountDenied),
             (Stage::Account, ffi::ACCT_EXPIRED, AccountExpired),
             (Stage::Account, ffi::NEW_AUTHTOK_REQD, PasswordExpired),
-            (Stage::Session, ffi::BUF_ERR, Other),
+            (Stage::Start, ffi::BUF_ERR, Other),
         ];
         for (stage, code, expected) in table {
             assert_eq!(kind(stage, code), expected, "{stage:?} {code}");

@@ -32,8 +32,6 @@ pub(super) const ITEM_FAIL_DELAY: c_int = 10;
 
 pub(super) const SILENT: c_int = 0x8000;
 pub(super) const DISALLOW_NULL_AUTHTOK: c_int = 0x1;
-pub(super) const ESTABLISH_CRED: c_int = 0x2;
-pub(super) const DELETE_CRED: c_int = 0x4;
 
 pub(super) const PROMPT_ECHO_OFF: c_int = 1;
 pub(super) const PROMPT_ECHO_ON: c_int = 2;
@@ -91,9 +89,6 @@ pub(super) struct Pam {
     pub(super) read_item: ReadItem,
     pub(super) authenticate: WithNumber,
     pub(super) check_account: WithNumber,
-    pub(super) set_credentials: WithNumber,
-    pub(super) open_session: WithNumber,
-    pub(super) close_session: WithNumber,
     error_text: ErrorText,
     _library: Library,
 }
@@ -127,9 +122,6 @@ impl Pam {
             },
             authenticate: with_number(c"pam_authenticate")?,
             check_account: with_number(c"pam_acct_mgmt")?,
-            set_credentials: with_number(c"pam_setcred")?,
-            open_session: with_number(c"pam_open_session")?,
-            close_session: with_number(c"pam_close_session")?,
             // SAFETY: as above.
             error_text: unsafe {
                 mem::transmute::<*mut c_void, ErrorText>(library.symbol(c"pam_strerror")?.as_ptr())

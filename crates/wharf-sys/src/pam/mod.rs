@@ -8,7 +8,7 @@
 //!
 //! let service = Service::new("wharf");
 //! match service.authenticate("ann", b"secret", [192, 0, 2, 7].into()) {
-//!     Ok(_authenticated) => { /* the password is right, and the account may log in from there */ }
+//!     Ok(()) => { /* the password is right, and the account may log in from there */ }
 //!     Err(error) => eprintln!("{error}"),
 //! }
 //! ```
@@ -58,15 +58,14 @@ impl Service {
     /// # Errors
     ///
     /// A [`PamError`], whose [kind](PamError::kind) tells a wrong password from an account that may not log in.
-    pub fn authenticate(&self, user: &str, password: &[u8], peer: IpAddr) -> Result<Authenticated, PamError> {
+    pub fn authenticate(&self, user: &str, password: &[u8], peer: IpAddr) -> Result<(), PamError> {
         let mut transaction = self.start(user, password, peer)?;
         transaction.authenticate().map_err(|code| self.error(Stage::Authenticate, code))?;
         transaction.check_account().map_err(|code| self.error(Stage::Account, code))?;
-        transaction.forget_password();
         if transaction.user() != Some(user.as_bytes()) {
             return Err(PamError::renamed(&self.name));
         }
-        Ok(Authenticated { transaction, service: self.name.clone(), session: Session::Closed })
+        Ok(())
     }
 
     /// Checks whether the account may log in, for a user who has proven the identity in another way than to PAM.
@@ -110,60 +109,6 @@ impl Service {
     }
 }
 
-/// A user whose password and account PAM has accepted. Dropping it ends the transaction, and the session if one was opened.
-#[derive(Debug)]
-pub struct Authenticated {
-    transaction: Transaction,
-    service: String,
-    session: Session,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Session {
-    Closed,
-    /// Credentials are there, the session is not.
-    Credentials,
-    Open,
-}
-
-impl Authenticated {
-    /// Sets up the user's credentials and opens a PAM session, which lasts until this value is dropped.
-    ///
-    /// **For a process per user.** Session modules change the process they run in: limits, groups, keyrings, umask.
-    /// A server that serves many users from one process does without, unless it knows what its modules do.
-    ///
-    /// # Errors
-    ///
-    /// What the modules say; the user stays authenticated.
-    pub fn open_session(&mut self) -> Result<(), PamError> {
-        if self.session == Session::Closed {
-            self.transaction.establish_credentials().map_err(|code| self.error(Stage::Credentials, code))?;
-            self.session = Session::Credentials;
-        }
-        if self.session == Session::Credentials {
-            self.transaction.open_session().map_err(|code| self.error(Stage::Session, code))?;
-            self.session = Session::Open;
-        }
-        Ok(())
-    }
-
-    fn error(&self, stage: Stage, code: c_int) -> PamError {
-        PamError::new(&self.service, stage, code, Some(self.transaction.message(code)))
-    }
-}
-
-impl Drop for Authenticated {
-    fn drop(&mut self) {
-        // Nobody is left who could do anything about a failure here; the transaction's own end follows either way.
-        if self.session == Session::Open {
-            let _ = self.transaction.close_session();
-        }
-        if self.session != Session::Closed {
-            let _ = self.transaction.delete_credentials();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,11 +122,5 @@ mod tests {
                 if ffi::Pam::loaded().is_some() { PamErrorKind::Denied } else { PamErrorKind::Unavailable };
             assert_eq!(error.kind(), expected);
         }
-    }
-
-    #[test]
-    fn an_authenticated_user_may_move_to_another_thread() {
-        fn assert_send<T: Send>() {}
-        assert_send::<Authenticated>();
     }
 }

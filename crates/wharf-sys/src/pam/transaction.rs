@@ -1,7 +1,6 @@
 //! One PAM transaction, from `pam_start` to `pam_end`.
 
 use std::ffi::{CStr, c_int, c_uint, c_void};
-use std::fmt;
 use std::ptr;
 
 use super::conversation::{Conversation, converse};
@@ -15,9 +14,6 @@ pub(super) struct Transaction {
     conversation: *mut Conversation,
     last_status: c_int,
 }
-
-// SAFETY: PAM keeps no thread-local state of a handle, it must only not be used from two threads at once; `&mut self` sees to that.
-unsafe impl Send for Transaction {}
 
 impl Transaction {
     pub(super) fn start(
@@ -57,28 +53,6 @@ impl Transaction {
         self.call(self.library.check_account, ffi::SILENT | ffi::DISALLOW_NULL_AUTHTOK)
     }
 
-    pub(super) fn establish_credentials(&mut self) -> Result<(), c_int> {
-        self.call(self.library.set_credentials, ffi::SILENT | ffi::ESTABLISH_CRED)
-    }
-
-    pub(super) fn delete_credentials(&mut self) -> Result<(), c_int> {
-        self.call(self.library.set_credentials, ffi::SILENT | ffi::DELETE_CRED)
-    }
-
-    pub(super) fn open_session(&mut self) -> Result<(), c_int> {
-        self.call(self.library.open_session, ffi::SILENT)
-    }
-
-    pub(super) fn close_session(&mut self) -> Result<(), c_int> {
-        self.call(self.library.close_session, ffi::SILENT)
-    }
-
-    /// Wipes the copy of the password that this side holds; PAM wipes its own when the transaction ends.
-    pub(super) fn forget_password(&mut self) {
-        // SAFETY: the pointer came from a box, and PAM uses it only inside calls, none of which is under way.
-        unsafe { &mut *self.conversation }.forget_password();
-    }
-
     /// The user as PAM sees it now; a module may have changed it.
     pub(super) fn user(&self) -> Option<&[u8]> {
         let mut item = ptr::null();
@@ -89,11 +63,6 @@ impl Transaction {
         }
         // SAFETY: this item is a string, owned by the handle and unchanged while `self` is borrowed.
         Some(unsafe { CStr::from_ptr(item.cast()) }.to_bytes())
-    }
-
-    /// PAM's own words for a code.
-    pub(super) fn message(&self, code: c_int) -> String {
-        self.library.message(code)
     }
 
     fn set_item(&mut self, item: c_int, value: *const c_void) -> Result<(), c_int> {
@@ -126,12 +95,6 @@ impl Drop for Transaction {
         }
         // SAFETY: the pointer came from a box, and the handle that knew it is gone.
         drop(unsafe { Box::from_raw(self.conversation) });
-    }
-}
-
-impl fmt::Debug for Transaction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").finish_non_exhaustive()
     }
 }
 

@@ -91,11 +91,6 @@ impl ShadowEntry {
             _ => Standing::Usable,
         }
     }
-
-    /// True when the account may log in on that day, given the right password.
-    pub fn is_usable(&self, today: i64) -> bool {
-        self.standing(today) == Standing::Usable
-    }
 }
 
 impl fmt::Debug for ShadowEntry {

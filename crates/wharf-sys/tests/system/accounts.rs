@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use wharf_sys::capabilities::{self, Capability};
-use wharf_sys::pam::{Authenticated, PamError, PamErrorKind, Service};
+use wharf_sys::pam::{PamError, PamErrorKind, Service};
 use wharf_sys::sandbox::{Rules, restrict};
 use wharf_sys::users::{self, Standing, crypt};
 
@@ -17,7 +17,6 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "pam_accepts_the_right_password_only",      needs: Needs::Root, place: Place::Thread,  run: pam_accepts_the_right_password_only },
     Row { name: "pam_tells_why_an_account_may_not_log_in",  needs: Needs::Root, place: Place::Thread,  run: pam_tells_why_an_account_may_not_log_in },
     Row { name: "pam_failures_do_not_block_the_thread",     needs: Needs::Root, place: Place::Thread,  run: pam_failures_do_not_block_the_thread },
-    Row { name: "pam_sessions_open_and_close",              needs: Needs::Root, place: Place::Thread,  run: pam_sessions_open_and_close },
     Row { name: "pam_needs_its_modules",                    needs: Needs::Root, place: Place::Thread,  run: pam_needs_its_modules },
     Row { name: "pam_works_in_a_confined_process",          needs: Needs::Root, place: Place::Thread,  run: pam_works_in_a_confined_process },
     Row { name: "log_in_confined",             needs: Needs::Root, place: Place::Helper,  run: log_in_confined },
@@ -26,11 +25,10 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "accounts_have_groups_and_shells",          needs: Needs::Root, place: Place::Thread,  run: accounts_have_groups_and_shells },
 ];
 
-const RULES: &str =
-    "auth required pam_unix.so nodelay\naccount required pam_unix.so\nsession required pam_permit.so\n";
+const RULES: &str = "auth required pam_unix.so nodelay\naccount required pam_unix.so\n";
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn log_in(service: &PamService, user: &str, password: &str) -> Result<Authenticated, PamError> {
+fn log_in(service: &PamService, user: &str, password: &str) -> Result<(), PamError> {
     Service::new(&service.name).authenticate(user, password.as_bytes(), PEER)
 }
 
@@ -50,7 +48,7 @@ fn pam_accepts_the_right_password_only() {
 
 fn pam_tells_why_an_account_may_not_log_in() {
     let (service, user) = (PamService::new(RULES), User::new());
-    let kind = || log_in(&service, &user.name, PASSWORD).map(drop).map_err(|error| error.kind());
+    let kind = || log_in(&service, &user.name, PASSWORD).map_err(|error| error.kind());
 
     user.tool("usermod", &["--lock"]);
     assert_eq!(kind(), Err(PamErrorKind::Denied));
@@ -87,19 +85,6 @@ fn pam_failures_do_not_block_the_thread() {
     };
     // On a busy machine the check itself may take that long, but not each time.
     assert!((0..20).any(refused_at_once));
-}
-
-fn pam_sessions_open_and_close() {
-    let (service, user) = (PamService::new(RULES), User::new());
-    let mut authenticated = log_in(&service, &user.name, PASSWORD).unwrap();
-    authenticated.open_session().unwrap();
-    authenticated.open_session().unwrap();
-
-    let rules =
-        "auth required pam_unix.so nodelay\naccount required pam_unix.so\nsession required pam_deny.so\n";
-    let service = PamService::new(rules);
-    let mut authenticated = log_in(&service, &user.name, PASSWORD).unwrap();
-    assert!(authenticated.open_session().unwrap_err().to_string().contains(": session: "));
 }
 
 fn pam_needs_its_modules() {

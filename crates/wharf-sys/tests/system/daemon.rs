@@ -22,7 +22,6 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "other_inherited_descriptors_are_refused",   needs: Needs::Nothing, place: Place::Thread,  run: other_inherited_descriptors_are_refused },
     Row { name: "refuse",                                    needs: Needs::Nothing, place: Place::Helper,  run: refuse },
     Row { name: "the_open_files_limit_is_raised",            needs: Needs::Nothing, place: Place::Process, run: the_open_files_limit_is_raised },
-    Row { name: "a_lost_connection_is_an_error",             needs: Needs::Nothing, place: Place::Process, run: a_lost_connection_is_an_error },
     Row { name: "the_umask_is_set",                          needs: Needs::Nothing, place: Place::Process, run: the_umask_is_set },
 ];
 
@@ -90,13 +89,6 @@ fn the_open_files_limit_is_raised() {
     setrlimit(Resource::Nofile, Rlimit { current: Some(32), maximum }).unwrap();
     assert_eq!(daemon::raise_open_files_limit().unwrap(), maximum.unwrap_or(u64::MAX));
     assert_eq!(getrlimit(Resource::Nofile).current, maximum);
-}
-
-fn a_lost_connection_is_an_error() {
-    daemon::ignore_broken_pipe_signal().unwrap();
-    let (mut here, there) = std::os::unix::net::UnixStream::pair().unwrap();
-    drop(there);
-    assert_eq!(here.write(b"hello").unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
 }
 
 fn the_umask_is_set() {

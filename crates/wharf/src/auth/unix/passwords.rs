@@ -44,9 +44,7 @@ impl Passwords {
         decoy: &Decoy,
     ) -> Result<(), AuthError> {
         match self {
-            Self::Pam(service) => {
-                service.authenticate(name, password.expose(), peer).map(drop).map_err(refused_by_pam)
-            }
+            Self::Pam(service) => service.authenticate(name, password.expose(), peer).map_err(refused_by_pam),
             Self::Shadow => {
                 let entry = match entry_of(name) {
                     Ok(entry) if entry.standing(today()) != Standing::Locked => entry,
