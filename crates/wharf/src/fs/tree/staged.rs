@@ -160,7 +160,8 @@ impl Staged {
     }
 
     /// Refuses to add to a file that somebody has renamed, removed or replaced since the upload began. Other uploads do
-    /// not, because it is locked.
+    /// not, because it is locked. Who renames something to the name between this look and our own rename still loses it: there is
+    /// no rename that compares.
     fn check_untouched(&self, place: &Place) -> FsResult<()> {
         match &self.existing {
             Some(existing) if self.takes == Takes::WhatWasThere && !is_at(existing, place) => {
