@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use wharf::auth::{PasswordHash, UserLimits, VirtualUser, VirtualUsers, VirtualUsersError};
+use wharf::auth::{LONGEST_PASSWORD, PasswordHash, UserLimits, VirtualUser, VirtualUsers, VirtualUsersError};
 use wharf::{Letters, Secret};
 
 use super::flags::directory_of;
@@ -198,8 +198,14 @@ fn system_users(
 }
 
 fn password(user: &raw::User) -> Result<Option<Password>, Failure> {
-    if user.password.as_ref().is_some_and(|clear| clear.0.expose().is_empty()) {
-        let problem = "expected a password that is not empty";
+    let problem = match user.password.as_ref().map(|clear| clear.0.expose().len()) {
+        Some(0) => Some("expected a password that is not empty".to_owned()),
+        Some(length) if length > LONGEST_PASSWORD => {
+            Some(format!("expected a password of at most {LONGEST_PASSWORD} bytes"))
+        }
+        _ => None,
+    };
+    if let Some(problem) = problem {
         return Err(Failure::usage(format!("users.password of {:?}: {problem}", user.name)));
     }
     match (&user.password, &user.password_hash) {
@@ -236,10 +242,9 @@ fn virtual_users<'a>(accounts: impl Iterator<Item = &'a Account>) -> Result<Virt
     Ok(known)
 }
 
-/// What the library refuses of a user are long passwords and directories of overrides, all else is known to be right.
+/// What the library refuses of a user are directories of overrides, all else is known to be right.
 fn refused(account: &Account, error: &VirtualUsersError) -> Failure {
     Failure::usage(match account.password {
-        _ if matches!(error, VirtualUsersError::PasswordTooLong(_)) => error.to_string(),
         None => format!("anonymous.overrides: {error}"),
         Some(_) => format!("users.overrides of {:?}: {error}", account.name),
     })

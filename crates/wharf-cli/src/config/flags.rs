@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use wharf::auth::LONGEST_PASSWORD;
 use wharf::{Letters, Secret};
 
 use super::accounts::ANONYMOUS;
@@ -160,6 +161,9 @@ fn apply_user(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> {
         (Some(""), _) => return Err(user_needs("a name that is not empty")),
         (Some(_), Some(password)) if password.expose().is_empty() => {
             return Err(user_needs("a password that is not empty"));
+        }
+        (Some(_), Some(password)) if password.expose().len() > LONGEST_PASSWORD => {
+            return Err(user_needs(&format!("a password of at most {LONGEST_PASSWORD} bytes")));
         }
         (Some(name), Some(password)) => file.users.push(raw::User {
             name: name.into(),

@@ -60,6 +60,7 @@ fn flags() {
         ("-u anonymous -P a", "-u: \"anonymous\" needs no password: leave it out, and everybody is let in"),
         ("--tls --certfile cert.pem", "tls.certificate: cert.pem: holds no certificate"),
         ("-u ann --password-file empty", "-u needs a password that is not empty"),
+        (&format!("-u ann -P {}", "x".repeat(512)), "-u needs a password of at most 511 bytes"),
         (
             "-u ann --password-file nofile",
             "--password-file: nofile: no such file or directory; did you mean file?",
@@ -253,7 +254,7 @@ fn files() {
         ),
         (
             &format!("{user}password = \"{}\"", "x".repeat(512)),
-            "the password of \"ann\" is longer than 511 bytes",
+            "{file}:4: users.password of \"ann\": expected a password of at most 511 bytes",
         ),
         ("[[users]]\nname = \"ann\"\npassword = \"a\"", "{file}:1: users.home of \"ann\": is missing"),
         (

@@ -47,7 +47,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use self::erased::DynAuthorizer;
-pub use self::password::{PasswordHash, PasswordHashError, hash_password};
+pub use self::password::{LONGEST_PASSWORD, PasswordHash, PasswordHashError, hash_password};
 #[cfg(any(target_os = "linux", windows))]
 pub use self::system_users::SystemUsersError;
 #[cfg(target_os = "linux")]

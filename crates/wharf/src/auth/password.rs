@@ -21,7 +21,7 @@ static CHECKS: LazyLock<Semaphore> =
 
 /// The longest password that opens anything, in bytes: what PAM and libcrypt take. SHA-crypt spends time for each byte in each of
 /// its rounds, and lines of commands may be long.
-const LONGEST: usize = 511;
+pub const LONGEST_PASSWORD: usize = 511;
 
 /// A stored password: a hash, or the password itself. Cloning is cheap; it prints as `******`.
 ///
@@ -79,7 +79,7 @@ pub fn hash_password(password: &Secret) -> Result<String, PasswordHashError> {
 
 /// Whether no check looks at the password at all.
 pub(super) fn is_too_long(password: &Secret) -> bool {
-    password.expose().len() > LONGEST
+    password.expose().len() > LONGEST_PASSWORD
 }
 
 /// Waits for one of the turns to compute a hash, of which there is one for every two cores.
@@ -235,7 +235,7 @@ impl fmt::Display for PasswordHashError {
                 f.write_str("not a password hash; argon2, bcrypt, $5$, $6$ and $y$ hashes are known")
             }
             Self::Malformed(kind) => write!(f, "starts like {kind} hash, but is not a whole one"),
-            Self::TooLong => write!(f, "the password is longer than {LONGEST} bytes"),
+            Self::TooLong => write!(f, "the password is longer than {LONGEST_PASSWORD} bytes"),
             Self::NotHashed => f.write_str("the password could not be hashed: the system has no randomness"),
         }
     }
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn passwords_that_are_too_long_open_nothing() {
-        for (length, opens) in [(LONGEST, true), (LONGEST + 1, false)] {
+        for (length, opens) in [(LONGEST_PASSWORD, true), (LONGEST_PASSWORD + 1, false)] {
             let password = Secret::new(vec![b'x'; length]);
             let hash: phc::PasswordHash = Argon2::default().hash_password(password.expose()).unwrap();
             let stored: [PasswordHash; 2] =
