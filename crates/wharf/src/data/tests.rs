@@ -276,7 +276,9 @@ async fn a_download_that_the_client_does_not_take_is_aborted() {
     let (_at_work, work) = mpsc::channel::<()>();
     // While a thread is at work the runtime does not move the clock on by itself.
     drop(tokio::task::spawn_blocking(move || work.recv()));
-    for size in [1 << 20, 32 << 20] {
+    // One that fits the buffers is all sent when it is reset, of which Wine sometimes tells as of an end.
+    let sizes: &[usize] = if cfg!(windows) { &[32 << 20] } else { &[1 << 20, 32 << 20] };
+    for &size in sizes {
         let Fixture { job, mut client, .. } = Fixture::new(source(&pattern(size))).await;
         let client = async {
             client.read_exact(&mut vec![0; size / 2]).await.unwrap();
