@@ -42,4 +42,4 @@ mod threads;
 pub use file::close;
 pub use identity::{Entered, Identity};
 #[cfg(target_os = "linux")]
-pub use socket::{set_receive_low_water, unacknowledged};
+pub use socket::{set_receive_low_water, unacknowledged, unsent};

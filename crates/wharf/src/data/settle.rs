@@ -20,8 +20,8 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// The largest transfer that a client's system acknowledges whole whether or not the client reads it.
 const UNREAD: u64 = 64 * 1024;
 
-/// The largest segment, in bytes. The last one is acknowledged late, and a reset overtakes that.
-const SEGMENT: u32 = 64 * 1024;
+/// How much the client may send while it is to receive: whoever sends more means no download.
+const JUNK: usize = 64 * 1024;
 
 /// How often to look whether more was acknowledged: nothing wakes us for that.
 const LOOK: Duration = Duration::from_millis(5);
@@ -40,11 +40,10 @@ const SELDOM: Duration = Duration::from_millis(250);
 /// [`Cause::Peer`] when it did not; the cause, when the transfer is to end first or nothing is acknowledged any more.
 pub(super) async fn settle(stream: &mut DataStream, watch: &Watch) -> Result<Ending, Cause> {
     send_pending(stream, watch).await?;
-    watch.wait(stream.shutdown()).await?.map_err(broken)?;
-    let mut taken = acknowledged(stream, watch).await?;
-    if taken.is_ok() && watch.progress.bytes() > UNREAD {
-        taken = watch.wait(not_reset(stream)).await?;
-    }
+    let taken = match watch.wait(stream.shutdown()).await? {
+        Ok(()) => taken(stream, watch).await?,
+        failed => failed,
+    };
     match taken {
         Ok(()) => Ok(Ending::Complete),
         Err(_) if stream.is_protected() && had_all(stream) => Ok(Ending::Unproven),
@@ -52,12 +51,36 @@ pub(super) async fn settle(stream: &mut DataStream, watch: &Watch) -> Result<End
     }
 }
 
+/// Waits for what shows that the client took everything.
+///
+/// # Errors
+/// The cause, when the transfer is to end first. What the socket says is in the answer.
+async fn taken(stream: &mut DataStream, watch: &Watch) -> Result<io::Result<()>, Cause> {
+    let mut peer = Peer { is_open: true, junk: 0 };
+    match acknowledged(stream, &mut peer, watch).await? {
+        Ok(()) if watch.progress.bytes() > UNREAD => watch.wait(not_reset(stream, &mut peer)).await,
+        acknowledged => Ok(acknowledged),
+    }
+}
+
+/// The client while it is waited for.
+struct Peer {
+    /// Whether it may still send something.
+    is_open: bool,
+    /// How many bytes it has sent.
+    junk: usize,
+}
+
 /// Waits until the peer's system has acknowledged everything. Each acknowledgement counts as progress, whose absence the
 /// watch bounds.
 ///
 /// # Errors
 /// The cause, when the transfer is to end first. What the socket says is in the answer.
-async fn acknowledged(stream: &mut DataStream, watch: &Watch) -> Result<io::Result<()>, Cause> {
+async fn acknowledged(
+    stream: &mut DataStream,
+    peer: &mut Peer,
+    watch: &Watch,
+) -> Result<io::Result<()>, Cause> {
     let mut left = unacknowledged(stream);
     if left.as_ref().is_ok_and(|&left| left > 1) {
         // Others have a turn, and the client's system with them: where many are served, half of the waits are over by
@@ -65,32 +88,29 @@ async fn acknowledged(stream: &mut DataStream, watch: &Watch) -> Result<io::Resu
         yield_now().await;
         left = unacknowledged(stream);
     }
-    let mut open = true;
     loop {
         match left {
             // The last one is our FIN, which may take as long as it likes.
-            Ok(0..=1) => break,
-            Ok(before) => left = watch.wait(fewer(stream, before, &mut open)).await?,
+            Ok(0..=1) => return Ok(check(stream)),
+            Ok(before) => left = watch.wait(fewer(stream, before, peer)).await?,
             Err(error) => return Ok(Err(error)),
         }
     }
-    Ok(match stream.descriptor().map(|socket| socket.take_error()) {
-        Some(Ok(None)) | None => Ok(()),
-        Some(Ok(Some(error)) | Err(error)) => Err(error),
-    })
 }
 
-/// Waits until fewer than `before` bytes are unacknowledged: how many. `open`: the peer has not closed its side.
-async fn fewer(stream: &mut DataStream, before: u32, open: &mut bool) -> io::Result<u32> {
+/// Waits until fewer than `before` bytes are unacknowledged: how many.
+async fn fewer(stream: &mut DataStream, before: u32, peer: &mut Peer) -> io::Result<u32> {
     let since = Instant::now();
     loop {
         let pause = if since.elapsed() < STUCK { LOOK } else { SELDOM };
         let socket = stream.socket()?;
         tokio::select! {
             biased;
-            read = closed(socket), if *open => { read?; *open = false; }
+            closed = peer.closed(socket), if peer.is_open => closed?,
             () = sleep(pause) => {}
         }
+        // A reset behind a FIN: nothing is acknowledged any more.
+        check(stream)?;
         let left = unacknowledged(stream)?;
         if left < before {
             return Ok(left);
@@ -99,28 +119,52 @@ async fn fewer(stream: &mut DataStream, before: u32, open: &mut bool) -> io::Res
 }
 
 /// Waits for the client to close, for a little. Silence is as good as FIN.
-async fn not_reset(stream: &mut DataStream) -> io::Result<()> {
-    timeout(FAREWELL, closed(stream.socket()?)).await.unwrap_or(Ok(()))
+async fn not_reset(stream: &mut DataStream, peer: &mut Peer) -> io::Result<()> {
+    timeout(FAREWELL, peer.closed(stream.socket()?)).await.unwrap_or(Ok(()))
 }
 
-/// Waits for the peer's FIN. What it sends is thrown away: left unread it would turn our close into a reset.
-async fn closed(socket: &TcpStream) -> io::Result<()> {
-    loop {
-        socket.readable().await?;
-        // Made anew: what is kept over a wait makes every transfer larger.
-        let mut scratch = [0; 1024];
-        match socket.try_read(&mut scratch) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+impl Peer {
+    /// Waits for its FIN. What it sends is thrown away: left unread it would turn our close into a reset.
+    async fn closed(&mut self, socket: &TcpStream) -> io::Result<()> {
+        while self.junk <= JUNK {
+            socket.readable().await?;
+            // Made anew: what is kept over a wait makes every transfer larger.
+            let mut scratch = [0; 1024];
+            match socket.try_read(&mut scratch) {
+                Ok(0) => {
+                    self.is_open = false;
+                    return Ok(());
+                }
+                Ok(count) => self.junk += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
         }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the client sends where it is to receive"))
     }
 }
 
-/// Whether the peer's system has acknowledged everything but perhaps the last segment, before it reset the connection.
+/// Whether the connection is as it should be.
+fn check(stream: &DataStream) -> io::Result<()> {
+    match stream.descriptor().map(|socket| socket.take_error()) {
+        Some(Ok(None)) | None => Ok(()),
+        Some(Ok(Some(error)) | Err(error)) => Err(error),
+    }
+}
+
+/// Whether all was on its way before the peer reset the connection, and acknowledged but for the last segments: systems
+/// acknowledge every other one at once, and their reset overtakes what they owe for the last.
+#[cfg(target_os = "linux")]
 fn had_all(stream: &DataStream) -> bool {
-    cfg!(target_os = "linux") && unacknowledged(stream).is_ok_and(|left| left <= SEGMENT)
+    let Some(socket) = stream.descriptor() else { return false };
+    let (unsent, left) = (wharf_sys::unsent(&*socket), wharf_sys::unacknowledged(&*socket));
+    matches!((unsent, left, socket.tcp_mss()), (Ok(0), Ok(left), Ok(segment)) if left <= segment.saturating_mul(2))
+}
+
+/// Other systems do not say.
+#[cfg(not(target_os = "linux"))]
+fn had_all(_: &DataStream) -> bool {
+    false
 }
 
 /// How many bytes the peer's system has not acknowledged yet, our FIN counting as one.

@@ -308,6 +308,31 @@ async fn a_download_that_the_client_stops_reading_is_given_up_in_time() {
     assert!(begun.elapsed().as_secs() >= 20, "{:?}", begun.elapsed());
 }
 
+/// It has ended its own side before, and no read tells of the reset any more.
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn a_reset_behind_a_fin_ends_the_download() {
+    let Fixture { job, mut client, .. } = Fixture::reluctant(&pattern(60_000)).await;
+    let client = async {
+        client.shutdown().await.unwrap();
+        // The clock moves on when all have seen the FIN.
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+    };
+    let (end, ()) = tokio::join!(run(job), client);
+    aborted(&end, Cause::Peer);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_where_it_is_to_receive_is_given_up() {
+    let Fixture { job, mut client, .. } = Fixture::reluctant(&pattern(60_000)).await;
+    let client = async { while client.write_all(&[0; 4096]).await.is_ok() {} };
+    let (end, ()) = tokio::join!(run(job), client);
+    aborted(&end, Cause::Peer);
+}
+
 /// Between two reads the client lets nearly all of the time pass that it has; together they take much longer.
 #[cfg(target_os = "linux")]
 #[tokio::test(start_paused = true)]

@@ -82,6 +82,25 @@ async fn an_upload_without_close_notify_is_not_complete() {
     }
 }
 
+/// What has not even been sent it cannot have taken, however little that is.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_client_that_leaves_before_its_system_has_everything_did_not_take_it() {
+    let fixture = Fixture::reluctant(&pattern(60_000)).await;
+    let progress = Arc::clone(&fixture.progress);
+    let (job, client) = protect(fixture).await;
+    let leaving = async {
+        while progress.bytes() < 60_000 {
+            tokio::task::yield_now().await;
+        }
+        let (socket, _) = client.into_inner();
+        SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(socket);
+    };
+    let (end, ()) = tokio::join!(run(job), leaving);
+    aborted(&end, Cause::Peer);
+}
+
 /// A client that knows the size closes when it has that, and its system resets the connection over the `close_notify` that
 /// nobody read. One that leaves earlier looks the same but for what it acknowledged.
 #[cfg(target_os = "linux")]
