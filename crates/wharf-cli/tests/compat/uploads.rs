@@ -245,6 +245,13 @@ fn leaves_the_old_file(server: &mut Server) {
     client.ask("ABOR", "426*");
     client.expect("226*");
     assert_eq!(content(server, "file"), b"old");
+    // With a data connection that brings nothing.
+    let data = client.passive();
+    client.ask("STOR file", "1*");
+    client.ask("ABOR", "426*");
+    client.expect("226*");
+    drop(data);
+    assert_eq!(content(server, "file"), b"old");
     client.ask("STOR file", "150*");
     client.ask("QUIT", "425*");
     client.expect("221*");

@@ -197,7 +197,8 @@ impl OpenFile {
     }
 
     fn finish(mut self, ending: Ending) -> FsResult<()> {
-        self.open.take().ok_or(FsErrorKind::Failed)?.finish(ending)
+        let open = self.open.take().ok_or(FsErrorKind::Failed)?;
+        if ending == Ending::Aborted { open.abandon() } else { open.finish(ending) }
     }
 }
 
@@ -279,6 +280,26 @@ mod tests {
         upload.write(vec![1; 10].into()).await.unwrap();
         upload.finish(vec![2; 10].into(), Ending::Complete).await.unwrap();
         assert_eq!(all(endings), [Ending::Complete]);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_is_aborted_before_its_first_byte_leaves_the_file_alone() {
+        for byte in [&[][..], &[1]] {
+            let (told, steps) = mpsc::channel();
+            let begun = told.clone();
+            let sink = Sink::file(tempfile::tempfile().unwrap(), move |_, ending| {
+                told.send(Some(ending)).unwrap();
+                Ok(())
+            });
+            let sink = sink.begun_by(move |_| {
+                begun.send(None).unwrap();
+                Ok(())
+            });
+            let upload = Upload::new(sink, Arc::default());
+            upload.finish(byte.to_vec().into(), Ending::Aborted).await.unwrap();
+            let expected = if byte.is_empty() { &[][..] } else { &[None, Some(Ending::Aborted)] };
+            assert_eq!(steps.into_iter().collect::<Vec<_>>(), expected);
+        }
     }
 
     #[tokio::test]
