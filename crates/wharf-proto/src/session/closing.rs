@@ -11,7 +11,8 @@ impl Session {
     pub(super) fn end_of_input(&mut self) {
         self.end.get_or_insert(EndedBy::Client);
         if matches!(self.wait, Wait::Leaving { .. }) && !self.data.is_running() {
-            return self.close();
+            self.give_up_waiting(Cause::ControlLost);
+            return self.transfer_is_over();
         }
         self.hurry();
     }
@@ -44,7 +45,10 @@ impl Session {
                 self.wait = Wait::Leaving { farewell: None };
                 self.outputs.push_back(Output::AbortTransfer(Cause::ControlLost));
             }
-            EndedBy::Client => self.close(),
+            EndedBy::Client => {
+                self.give_up_waiting(Cause::ControlLost);
+                self.close();
+            }
         }
     }
 
