@@ -1,7 +1,7 @@
 //! The thread that writes the log, and the queue to it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -44,7 +44,7 @@ pub(crate) struct LogWriter {
     finished: Receiver<()>,
 }
 
-/// The way to the log's thread. Each write must be one record.
+/// The way to the log's thread. Each write must be one record, and one line.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     sender: SyncSender<Message>,
@@ -60,12 +60,41 @@ enum Message {
 }
 
 impl Destination {
-    fn write(&mut self, record: &[u8]) -> io::Result<()> {
+    /// Writes as much as there is room for, and says how much that was.
+    fn write(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         match self {
-            Self::StandardError => io::stderr().write_all(record),
-            Self::File(file) => file.write_all(record),
+            Self::StandardError => write_what_fits(&mut io::stderr(), bytes),
+            Self::File(file) => write_what_fits(file, bytes),
         }
     }
+
+    /// Removes the last bytes that were written.
+    ///
+    /// # Errors
+    /// When they cannot be, or somebody else has written since.
+    fn take_back(&mut self, length: usize) -> io::Result<()> {
+        let Self::File(file) = self else { return Err(ErrorKind::Unsupported.into()) };
+        let (end, metadata) = (file.stream_position()?, file.metadata()?);
+        let start = u64::try_from(length).ok().and_then(|length| end.checked_sub(length));
+        match start.filter(|_| metadata.is_file() && metadata.len() == end) {
+            Some(start) => file.set_len(start),
+            None => Err(ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+/// As `write_all`, which does not say how far it came.
+fn write_what_fits(to: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match to.write(rest) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(length) => written += length,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
 }
 
 /// Opens the log's file, to which records are appended; it is made when it is not there.
@@ -78,7 +107,7 @@ impl LogWriter {
     pub(super) fn start(path: Option<&Path>, format: LogFormat) -> io::Result<Self> {
         let destination = path.map(open).transpose()?.map_or(Destination::StandardError, Destination::File);
         let complains = Arc::new(AtomicBool::new(false));
-        let output = Output { destination, fails: false, complains: Arc::clone(&complains) };
+        let output = Output::new(destination, Arc::clone(&complains));
         let (sender, receiver) = sync_channel(QUEUE);
         let (at_end, finished) = sync_channel(1);
         let lost = Arc::new(AtomicU64::new(0));
@@ -103,7 +132,7 @@ impl LogWriter {
     pub(crate) fn reopen(&self) -> io::Result<bool> {
         let Some(path) = &self.path else { return Ok(false) };
         let reopened = Message::Reopened(open(path)?);
-        self.queue.sender.try_send(reopened).map_err(|_| io::ErrorKind::WouldBlock)?;
+        self.queue.sender.try_send(reopened).map_err(|_| ErrorKind::WouldBlock)?;
         Ok(true)
     }
 }
@@ -122,14 +151,14 @@ impl Drop for LogWriter {
 /// Writes records: the first at once, those that follow it closely together, and how many were lost as soon as there is
 /// room to say so.
 fn write_all(mut output: Output, format: LogFormat, receiver: &Receiver<Message>, lost: &AtomicU64) {
-    let mut batch = Batch { format, bytes: Vec::new(), records: 0 };
+    let mut batch = Batch { format, bytes: Vec::new() };
     for first in receiver {
         for message in std::iter::once(first).chain(receiver.try_iter().take(QUEUE)) {
             match message {
-                Message::Record(record) => batch.push(&record),
+                Message::Record(record) => batch.bytes.extend_from_slice(&record),
                 Message::Reopened(file) => {
                     batch.write(&mut output, lost);
-                    output.destination = Destination::File(file);
+                    (output.destination, output.is_torn) = (Destination::File(file), false);
                 }
                 Message::Finish => {
                     batch.write(&mut output, lost);
@@ -148,23 +177,40 @@ struct Output {
     destination: Destination,
     /// Whether the last write failed.
     fails: bool,
+    /// Whether what was written last is the beginning of a record.
+    is_torn: bool,
     complains: Arc<AtomicBool>,
 }
 
 impl Output {
-    /// Writes, and says on standard error when that begins to fail and when it works again.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    fn write(&mut self, bytes: &[u8], missing: u64) -> io::Result<()> {
-        let written = self.destination.write(bytes);
-        match (&written, self.fails) {
+    fn new(destination: Destination, complains: Arc<AtomicBool>) -> Self {
+        Self { destination, fails: false, is_torn: false, complains }
+    }
+
+    /// Writes records, and says on standard error when that begins to fail and when it works again. Returns the length of
+    /// those that were written whole.
+    fn write(&mut self, records: &[u8], missing: u64) -> usize {
+        // Whoever reads the log loses one record at most, not the one after it too.
+        let end_of_torn: &[u8] = if self.is_torn { b"\n" } else { b"" };
+        let (written, outcome) = match self.destination.write(end_of_torn) {
+            (_, Ok(())) => {
+                self.is_torn = false;
+                self.destination.write(records)
+            }
+            (_, Err(error)) => (0, Err(error)),
+        };
+        let line_ends = records.iter().take(written).rposition(|byte| *byte == b'\n');
+        let whole = line_ends.map_or(0, |last| last + 1);
+        if whole < written {
+            self.is_torn = self.destination.take_back(written - whole).is_err();
+        }
+        match (&outcome, self.fails) {
             (Err(error), false) => self.complain(&format!("{}; records are being lost", reason(error))),
             (Ok(()), true) => self.complain(&format!("works again; {missing} records were lost")),
             (Err(_), true) | (Ok(()), false) => {}
         }
-        self.fails = written.is_err();
-        written
+        self.fails = outcome.is_err();
+        whole
     }
 
     /// Says what never came to be written.
@@ -188,25 +234,24 @@ impl Output {
 struct Batch {
     format: LogFormat,
     bytes: Vec<u8>,
-    records: u64,
 }
 
 impl Batch {
-    fn push(&mut self, record: &[u8]) {
-        self.bytes.extend_from_slice(record);
-        self.records += 1;
-    }
-
-    /// Writes the records, or counts them as lost.
+    /// Writes the records, and counts as lost those that cannot be written.
     fn write(&mut self, output: &mut Output, lost: &AtomicU64) {
-        let missing = lost.swap(0, Ordering::Relaxed);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let (records, missing) = (bytes.len(), lost.swap(0, Ordering::Relaxed));
         if missing > 0 {
-            self.bytes.extend_from_slice(records_lost(self.format, missing).as_bytes());
+            bytes.extend_from_slice(records_lost(self.format, missing).as_bytes());
         }
-        if !self.bytes.is_empty() && output.write(&self.bytes, missing).is_err() {
-            lost.fetch_add(self.records + missing, Ordering::Relaxed);
+        if bytes.is_empty() {
+            return;
         }
-        (self.bytes, self.records) = (Vec::new(), 0);
+        let written = output.write(&bytes, missing);
+        if written < bytes.len() {
+            let unwritten = bytes.iter().take(records).skip(written).filter(|byte| **byte == b'\n');
+            lost.fetch_add(unwritten.fold(missing, |lost, _| lost + 1), Ordering::Relaxed);
+        }
     }
 }
 
@@ -280,8 +325,7 @@ mod tests {
             }
             drop(queue);
             let destination = Destination::File(open(&path).unwrap());
-            let output = Output { destination, fails: false, complains: Arc::default() };
-            write_all(output, format, &receiver, &lost);
+            write_all(Output::new(destination, Arc::default()), format, &receiver, &lost);
             let log = fs::read_to_string(path).unwrap();
             let own = log.strip_prefix("1\n2\n").unwrap();
             match format {
@@ -293,5 +337,36 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A pipe with room for some records, the last of them not whole.
+    #[cfg(unix)]
+    #[test]
+    fn only_what_is_not_written_is_lost() {
+        use std::io::Read;
+        use std::os::fd::OwnedFd;
+
+        let (mut reader, writer) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        let destination = Destination::File(File::from(OwnedFd::from(writer)));
+        let (mut output, lost) = (Output::new(destination, Arc::default()), AtomicU64::new(0));
+        // Pipes have room for a power of two.
+        let mut batch = Batch { format: LogFormat::Text, bytes: b"the record\n".repeat(20_000) };
+        batch.write(&mut output, &lost);
+        let mut room = vec![0; 1 << 20];
+        let mut read = || {
+            let length = reader.read(&mut room).unwrap();
+            String::from_utf8_lossy(&room[..length]).into_owned()
+        };
+        let log = read();
+        let missing =
+            20_000 - u64::try_from(log.lines().filter(|line| *line == "the record").count()).unwrap();
+        assert!(!log.ends_with('\n'), "not torn");
+        assert_eq!(lost.load(Ordering::Relaxed), missing);
+
+        batch.bytes.extend_from_slice(b"after\n");
+        batch.write(&mut output, &lost);
+        assert_eq!(read(), format!("\nafter\nwharf: {missing} log records were lost\n"));
+        assert_eq!(lost.load(Ordering::Relaxed), 0);
     }
 }

@@ -204,6 +204,42 @@ fn a_log_that_cannot_be_written_is_told() {
     }
 }
 
+/// A file that may not become longer is on a disk that is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_without_room_has_whole_records_alone() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    let dir = tempfile::tempdir().unwrap();
+    let config = "listen = \"127.0.0.1:0\"\nanonymous.home = \".\"\n\
+                  log = { file = \"log\", format = \"json\" }\n";
+    std::fs::write(dir.path().join("wharf.toml"), config).unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"trap "" XFSZ; ulimit -S -f 4; exec "$0" -D --config wharf.toml"#]);
+    shell.arg(env!("CARGO_BIN_EXE_wharf")).env_clear().current_dir(dir.path());
+    let mut server = Running::start(shell);
+    let mut stderr = BufReader::new(server.child.stderr.take().unwrap());
+    let mut told = String::new();
+    let mut client = BufReader::new(TcpStream::connect(&server.address).unwrap());
+    let mut reply = String::new();
+    client.get_mut().write_all("NOOP\r\n".repeat(100).as_bytes()).unwrap();
+    stderr.read_line(&mut told).unwrap();
+    assert_eq!(told, "wharf: log.file: file too large; records are being lost\n");
+    let room = Rlimit { current: None, maximum: None };
+    prlimit(Pid::from_raw(server.child.id().cast_signed()), Resource::Fsize, room).unwrap();
+    client.get_mut().write_all(b"QUIT\r\n").unwrap();
+    client.read_to_string(&mut reply).unwrap();
+    stderr.read_line(&mut told).unwrap();
+    assert!(told.contains("wharf: log.file: works again; "), "{told}");
+    server.signal("-TERM");
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    for line in log.lines() {
+        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+    }
+    assert!(log.contains(" log records were lost"), "{log}");
+}
+
 #[test]
 fn a_hangup_tells_that_a_changed_file_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
