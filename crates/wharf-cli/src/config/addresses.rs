@@ -36,7 +36,7 @@ pub(super) fn refuse_conflicts(
         let problem = "wharf listens there itself (listen)";
         return Err(Failure::usage(format!("tls.implicit_listen: {address}: {problem}")));
     }
-    let listens_on = |port: u16| listen.iter().chain(implicit).any(|address| address.port == Some(port));
+    let listens_on = |port: u16| listen.iter().chain(implicit).any(|address| port_of(address) == port);
     let passive = settings.passive.ports.as_slice();
     if !passive.is_empty() && passive.iter().all(|range| range.clone().all(listens_on)) {
         return Err(Failure::usage("passive.ports: wharf listens there itself, so no port is left for data"));
@@ -51,10 +51,15 @@ pub(super) fn refuse_conflicts(
     }
 }
 
+/// Where an address that names no port ends up on another one, this one is out of reach for all else too.
+fn port_of(address: &ListenAddress) -> u16 {
+    address.port.unwrap_or(USUAL_PORT)
+}
+
 /// Whether a socket on `wider` serves who connects to `narrower`, and keeps another from being opened there.
 fn covers(wider: &ListenAddress, narrower: &ListenAddress) -> bool {
-    let port = wider.port.unwrap_or(USUAL_PORT);
-    if port == 0 || port != narrower.port.unwrap_or(USUAL_PORT) {
+    let port = port_of(wider);
+    if port == 0 || port != port_of(narrower) {
         return false;
     }
     match (wider.host.parse(), narrower.host.parse()) {

@@ -299,6 +299,14 @@ fn files() {
             "{file}:3: passive.ports: wharf listens there itself, so no port is left for data",
         ),
         (
+            &format!("[passive]\nports = \"21\"\n{public}"),
+            "{file}:2: passive.ports: wharf listens there itself, so no port is left for data",
+        ),
+        (
+            &format!("[active]\nsource_port = 21\n{public}"),
+            "{file}:2: active.source_port: wharf listens on port 21 itself",
+        ),
+        (
             &format!(
                 "listen = \"127.0.0.1:990\"\n[tls]\ncertificate = \"cert.pem\"\nimplicit_listen = \"[::]:990\"\n{public}"
             ),
