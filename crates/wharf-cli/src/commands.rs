@@ -7,6 +7,8 @@ use wharf::auth;
 
 use crate::args::{self, Command, Flags};
 use crate::config::{Config, first_line, in_its_line};
+#[cfg(target_os = "linux")]
+use crate::confinement;
 use crate::failure::Failure;
 use crate::{manual, output, self_signed, server, tls, users};
 
@@ -45,12 +47,14 @@ fn check(flags: &Flags) -> Result<(), Failure> {
     config.notes.iter().for_each(output::complain);
     drop(users::builder(&config)?);
     #[cfg(target_os = "linux")]
-    crate::confinement::plan(&config)?;
+    let plan = confinement::plan(&config)?;
     #[cfg(not(target_os = "linux"))]
     server::refuse_confinement(&config)?;
-    if let Some(settings) = &config.tls {
-        drop(tls::load(settings)?);
-    }
+    // As the server will: before it gives up its rights, and with those that are left.
+    config.tls.iter().try_for_each(|settings| tls::load(settings).map(drop))?;
+    #[cfg(target_os = "linux")]
+    confinement::give_up_rights(&plan)?;
+    config.tls.iter().try_for_each(|settings| tls::load(settings).map(drop))?;
     output::say(&config.to_string())
 }
 

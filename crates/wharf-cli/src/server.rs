@@ -41,13 +41,17 @@ pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
     let plan = confinement::plan(config)?;
     #[cfg(not(target_os = "linux"))]
     refuse_confinement(config)?;
-    // They are loaded once more with the rights that are left. What is wrong with them is best said before anything starts.
+    // They are loaded once more with the rights that are left. What is wrong with them is best said before anything changes.
     config.tls.iter().try_for_each(|settings| tls::load(settings).map(drop))?;
     config.umask.map_or(Ok(()), daemon::set_umask)?;
     let listeners = open_ports(config, &mut note)?;
     // Threads start behind this and not before: rights can be given up for a whole process only while it has one.
     #[cfg(target_os = "linux")]
     let confinement = confinement::confine(&plan, config)?;
+    let builder = match &config.tls {
+        Some(settings) => builder.tls(tls::load(settings)?),
+        None => builder,
+    };
     listen::may_have_ports(&config.settings, &listeners.explicit)?;
     listen::may_have_ports(&config.settings, &listeners.implicit)?;
     let log = logging::start(&config.log)?;
@@ -165,9 +169,6 @@ fn build(mut builder: ServerBuilder, config: &Config, listeners: Listeners) -> R
     builder = builder.settings(config.settings.clone());
     if let Some(path) = &config.log.xferlog {
         builder = builder.xferlog(path).map_err(|error| Failure::usage(format!("log.xferlog: {error}")))?;
-    }
-    if let Some(settings) = &config.tls {
-        builder = builder.tls(tls::load(settings)?);
     }
     for socket in listeners.explicit {
         builder = builder.listen_on(socket).map_err(unusable)?;

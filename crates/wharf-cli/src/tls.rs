@@ -19,7 +19,8 @@ pub(crate) fn load(settings: &config::Tls) -> Result<Tls, Failure> {
     }
     if let Some(bundle) = &settings.client_ca {
         let added = tls.client_ca(bundle);
-        tls = added.map_err(|error| Failure::usage(format!("tls.client_ca: {error}")))?;
+        let unusable = |error| Failure::usage(format!("tls.client_ca: {error}{}", reader(&error)));
+        tls = added.map_err(unusable)?;
     }
     Ok(tls
         .client_certificates(match settings.client_certificates {
@@ -49,7 +50,26 @@ fn unusable(table: &str, files: &Certificate, error: &TlsError) -> Failure {
     let remedy = match (lacks_key, table) {
         (true, "tls") => "; give --keyfile (tls.key)".to_owned(),
         (true, _) => format!("; give {table}.key"),
-        (false, _) => String::new(),
+        (false, _) => reader(error),
     };
     Failure::usage(format!("{table}.{name}: {error}{remedy}"))
+}
+
+/// Who is not let in. Root can read all files and may not think of those for whom it gives that up.
+#[cfg(target_os = "linux")]
+fn reader(error: &TlsError) -> String {
+    match error.problem() {
+        TlsProblem::Unreadable(cause) if cause.kind() == std::io::ErrorKind::PermissionDenied => {
+            let uid = wharf_sys::identity::effective_user();
+            let name = wharf_sys::users::user_name(uid).ok().flatten();
+            let name = name.map_or_else(|| format!("user {uid}"), |name| name.to_string_lossy().into_owned());
+            format!("; wharf reads it as {name}, without other rights")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reader(_: &TlsError) -> String {
+    String::new()
 }

@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("homes of system users are all that is open", system_homes),
     Case::new("a sandbox that cannot be had ends the program", required),
     Case::new("a home that run_as cannot open ends the program", closed_home),
+    Case::new("a key that run_as cannot read ends the program", closed_key),
     Case::new("root without run_as is told", root_is_told),
     Case::new("files leave by the kernel behind Landlock", kernel_route),
 ];
@@ -82,14 +83,7 @@ fn reload() -> Verdict {
     let certify = |directory: &std::path::Path| {
         let _ = fs::remove_dir_all(directory.join("new"));
         fs::create_dir(directory.join("new")).expect("a directory");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
-        command
-            .arg("self-signed")
-            .arg("--out")
-            .arg(directory.join("new"))
-            .arg("localhost")
-            .stdout(Stdio::null());
-        assert!(command.status().expect("the program under test").success());
+        self_signed(&directory.join("new"));
         for name in ["cert.pem", "key.pem"] {
             fs::rename(directory.join("new").join(name), directory.join("tls").join(name)).expect("a file");
         }
@@ -116,6 +110,13 @@ fn reload() -> Verdict {
     log_in(&server, USER.0, USER.1).upload("STOR file", b"text");
     eventually("the transfer is in the new log", || read("xferlog").lines().count() == 1);
     Verdict::Passed
+}
+
+/// Makes a certificate, and a key that only root may read.
+fn self_signed(directory: &std::path::Path) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+    command.arg("self-signed").arg("--out").arg(directory).arg("localhost").stdout(Stdio::null());
+    assert!(command.status().expect("the program under test").success());
 }
 
 fn system_homes() -> Verdict {
@@ -186,6 +187,30 @@ fn closed_home() -> Verdict {
         assert_eq!(code, Some(2));
         let start = format!("wharf: run_as: {} cannot open the home /", user.name);
         assert!(said.starts_with(&start) && said.ends_with("/home: permission denied\n"), "{said}");
+    }
+    Verdict::Passed
+}
+
+fn closed_key() -> Verdict {
+    let user = User::new();
+    let settings = format!(
+        "run_as = {:?}\ntls = {{ certificate = \"$DIR/tls/cert.pem\", key = \"$DIR/tls/key.pem\" }}",
+        user.name
+    );
+    let close = |directory: &std::path::Path| {
+        fs::create_dir(directory.join("home")).expect("a home");
+        user.own(&directory.join("home"), 0o700);
+        self_signed(&directory.join("tls"));
+    };
+    let configuration = virtual_user(&settings);
+    for (code, said) in [refusal(&configuration, close), refusal_of_check(&configuration, close)] {
+        assert_eq!(code, Some(2));
+        let end = format!(
+            "/tls/key.pem: cannot be read: Permission denied (os error 13); wharf reads it as {}, without other \
+             rights\n",
+            user.name
+        );
+        assert!(said.starts_with("wharf: tls.key: /") && said.ends_with(&end), "{said}");
     }
     Verdict::Passed
 }
