@@ -8,6 +8,7 @@ use std::process::ExitCode;
 pub(crate) struct Failure {
     cause: Cause,
     message: String,
+    entry: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,17 +22,27 @@ enum Cause {
 impl Failure {
     /// A flag, key or value is wrong, or names something that is not there.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { cause: Cause::Usage, message: message.into() }
+        Self { cause: Cause::Usage, message: message.into(), entry: None }
     }
 
     /// Something went wrong while running.
     pub(crate) fn runtime(message: impl Into<String>) -> Self {
-        Self { cause: Cause::Runtime, message: message.into() }
+        Self { cause: Cause::Runtime, message: message.into(), entry: None }
     }
 
     /// The same failure, once it is known where its cause is.
     pub(crate) fn in_place(self, place: &str) -> Self {
         Self { message: format!("{place}: {}", self.message), ..self }
+    }
+
+    /// The same failure, of this entry of the list that its key names. Entries with a name are known by that.
+    pub(crate) fn in_entry(self, index: usize) -> Self {
+        Self { entry: Some(index), ..self }
+    }
+
+    /// The entry of a list that it is about, if it is known.
+    pub(crate) fn entry(&self) -> Option<usize> {
+        self.entry
     }
 
     /// What the caller of the program sees.

@@ -13,9 +13,9 @@ pub(crate) fn load(settings: &config::Tls) -> Result<Tls, Failure> {
     let files = &settings.certificate;
     let loaded = Tls::from_pem_files(&files.chain, &files.key);
     let mut tls = loaded.map_err(|error| unusable("tls", files, &error))?;
-    for files in &settings.more_certificates {
+    for (index, files) in settings.more_certificates.iter().enumerate() {
         let added = tls.add_certificate(&files.chain, &files.key);
-        tls = added.map_err(|error| unusable("tls.certificates", files, &error))?;
+        tls = added.map_err(|error| unusable("tls.certificates", files, &error).in_entry(index))?;
     }
     if let Some(bundle) = &settings.client_ca {
         let added = tls.client_ca(bundle);

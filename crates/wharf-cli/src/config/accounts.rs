@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use wharf::auth::{LONGEST_PASSWORD, PasswordHash, UserLimits, VirtualUser, VirtualUsers, VirtualUsersError};
+use wharf::auth::{LONGEST_PASSWORD, PasswordHash, UserLimits, VirtualUser, VirtualUsers};
+use wharf::auth::{VirtualUsersError, VirtualUsersError as E};
 use wharf::{Letters, Secret};
 
 use super::flags::directory_of;
@@ -244,10 +245,26 @@ fn virtual_users<'a>(accounts: impl Iterator<Item = &'a Account>) -> Result<Virt
 
 /// What the library refuses of a user are directories of overrides, all else is known to be right.
 fn refused(account: &Account, error: &VirtualUsersError) -> Failure {
-    Failure::usage(match account.password {
+    let failure = Failure::usage(match account.password {
         None => format!("anonymous.overrides: {error}"),
         Some(_) => format!("users.overrides of {:?}: {error}", account.name),
-    })
+    });
+    let (E::NoSuchDirectory(refused) | E::OverridesHome(refused) | E::EscapesHome(refused)) = error else {
+        return failure;
+    };
+    let is_refused = |one: &raw::Override| {
+        let directory = directory_in_home(one);
+        *refused == *directory || *refused == account.home.join(&directory)
+    };
+    match account.overrides.iter().position(is_refused) {
+        Some(index) => failure.in_entry(index),
+        None => failure,
+    }
+}
+
+/// The directory of an override, from the home on.
+fn directory_in_home(one: &raw::Override) -> String {
+    String::from_utf8_lossy(one.directory.0.as_bytes()).trim_start_matches('/').to_owned()
 }
 
 impl Account {
@@ -262,12 +279,7 @@ impl Account {
         };
         user = user.permissions(self.permissions).limits(self.limits);
         for one in &self.overrides {
-            let directory = String::from_utf8_lossy(one.directory.0.as_bytes());
-            user = user.override_permissions(
-                directory.trim_start_matches('/'),
-                one.permissions.0,
-                one.recursive,
-            );
+            user = user.override_permissions(directory_in_home(one), one.permissions.0, one.recursive);
         }
         if let Some(text) = &self.login_message {
             user = user.login_message(text.as_str());

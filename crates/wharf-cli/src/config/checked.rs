@@ -231,8 +231,11 @@ fn tls(tls: raw::Tls) -> Result<Tls, Failure> {
     let first = tls
         .certificate
         .ok_or_else(|| Failure::usage("tls.certificate: is missing; wharf self-signed makes one to try"))?;
-    let more = tls.certificates.into_iter();
-    let more = more.map(|files| certificate("tls.certificates", files.certificate, files.key));
+    let more = tls.certificates.into_iter().enumerate();
+    let more = more.map(|(index, files)| {
+        let read = certificate("tls.certificates", files.certificate, files.key);
+        read.map_err(|failure| failure.in_entry(index))
+    });
     match (tls.client_certificates, &tls.client_ca) {
         (ClientCertificates::Off, Some(_)) => {
             let problem = "means nothing while tls.client_certificates is \"off\"";

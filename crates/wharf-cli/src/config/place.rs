@@ -13,18 +13,20 @@ use crate::failure::Failure;
 pub(crate) fn in_its_line(path: &Path, failure: Failure) -> Failure {
     // A pipe has been read to its end, and would be waited for in vain.
     let text = path.is_file().then(|| fs::read_to_string(path).ok()).flatten();
-    match text.and_then(|text| line(&text, &failure.to_string())) {
+    match text.and_then(|text| line(&text, &failure)) {
         Some(line) => failure.in_place(&format!("{}:{line}", path.display())),
         None => failure,
     }
 }
 
-/// The line of the text that a message is about.
-fn line(text: &str, message: &str) -> Option<usize> {
+/// The line of the text that a failure is about.
+fn line(text: &str, failure: &Failure) -> Option<usize> {
+    let message = failure.to_string();
     let key = message.split([' ', ':']).next().unwrap_or_default();
     let key: Vec<&str> = key.trim_matches(['[', ']']).split('.').collect();
     let document = DeTable::parse(text).ok()?;
-    position(document.get_ref(), &key, message).map(|position| line_of(text, position))
+    let about = About { message: &message, entry: failure.entry() };
+    about.position(document.get_ref(), &key).map(|position| line_of(text, position))
 }
 
 /// The number of the line that this position is in.
@@ -32,31 +34,39 @@ pub(super) fn line_of(text: &str, position: usize) -> usize {
     text.bytes().take(position).filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// Where the key begins, or else the innermost table of it that is there.
-fn position(table: &DeTable<'_>, key: &[&str], message: &str) -> Option<usize> {
-    let (first, rest) = key.split_first()?;
-    let (name, value) = table.iter().find(|(name, _)| name.get_ref() == first)?;
-    let inner = match value.get_ref() {
-        DeValue::Table(inner) => position(inner, rest, message),
-        DeValue::Array(entries) if entries.iter().any(|entry| entry.get_ref().is_table()) => {
-            let entry = meant(entries, message)?;
-            let inner = position(entry.get_ref().as_table()?, rest, message);
-            inner.or_else(|| Some(entry.span().start))
-        }
-        _ => None,
-    };
-    inner.or_else(|| Some(name.span().start))
+/// What a failure tells of its place besides the key.
+struct About<'m> {
+    message: &'m str,
+    entry: Option<usize>,
 }
 
-/// The table of a list that a message is about: the last with a name that it quotes, or the only one.
-fn meant<'a, 'b>(entries: &'a [Spanned<DeValue<'b>>], message: &str) -> Option<&'a Spanned<DeValue<'b>>> {
-    let is_quoted = |entry: &&Spanned<DeValue<'_>>| {
-        let name = entry.get_ref().as_table().and_then(|table| table.get("name"));
-        name.and_then(|name| name.get_ref().as_str())
-            .is_some_and(|name| message.contains(&format!("{name:?}")))
-    };
-    match entries {
-        [only] => Some(only),
-        _ => entries.iter().rfind(is_quoted),
+impl About<'_> {
+    /// Where the key begins, or else the innermost table or list of it that is there.
+    fn position(&self, table: &DeTable<'_>, key: &[&str]) -> Option<usize> {
+        let (first, rest) = key.split_first()?;
+        let (name, value) = table.iter().find(|(name, _)| name.get_ref() == first)?;
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) => self.position(inner, rest),
+            DeValue::Array(entries) => self.meant(entries).and_then(|entry| {
+                let inner = self.position(entry.get_ref().as_table()?, rest);
+                inner.or_else(|| Some(entry.span().start))
+            }),
+            _ => None,
+        };
+        inner.or_else(|| Some(name.span().start))
+    }
+
+    /// The entry of a list that the failure is about: the only one, the last with a name that the message quotes, or the
+    /// one whose number is known.
+    fn meant<'a, 'b>(&self, entries: &'a [Spanned<DeValue<'b>>]) -> Option<&'a Spanned<DeValue<'b>>> {
+        let is_quoted = |entry: &&Spanned<DeValue<'_>>| {
+            let name = entry.get_ref().as_table().and_then(|table| table.get("name"));
+            name.and_then(|name| name.get_ref().as_str())
+                .is_some_and(|name| self.message.contains(&format!("{name:?}")))
+        };
+        match entries {
+            [only] => Some(only),
+            _ => entries.iter().rfind(is_quoted).or_else(|| entries.get(self.entry?)),
+        }
     }
 }

@@ -397,6 +397,55 @@ fn files() {
 }
 
 #[test]
+fn entries_of_lists_are_told_by_their_lines() {
+    let dir = place();
+    let made = wharf(dir.path(), ["self-signed", "--out", "tls", "localhost"]).output().unwrap();
+    assert_eq!(made.status.code(), Some(0));
+    let public = "anonymous.home = \"public\"\n";
+    let files = "certificate = \"tls/cert.pem\"\nkey = \"tls/key.pem\"\n";
+    let tls = format!("{public}[tls]\n{files}[[tls.certificates]]\n{files}[[tls.certificates]]\n");
+    let user = |name: &str| format!("[[users]]\nname = {name:?}\npassword = \"a\"\nhome = \".\"\n");
+    let below = |directory: &str, list: &str| {
+        format!("[[{list}.overrides]]\ndirectory = {directory:?}\npermissions = \"el\"\n")
+    };
+    let (fine, wrong) = (below("public", "users"), below("none", "users"));
+    for (text, line, start) in [
+        (format!("{tls}certificate = \"none.pem\""), 9, "tls.certificates.certificate: "),
+        (format!("{tls}certificate = \"cert.pem\"\nkey = \"none.pem\""), 10, "tls.certificates.key: "),
+        (format!("{tls}certificate = \"ca.pem\""), 9, "tls.certificates.certificate: "),
+        (format!("{}{fine}{wrong}", user("ann")), 8, "users.overrides of \"ann\": no such directory: "),
+        (
+            format!("{}{fine}{fine}{}{fine}{wrong}", user("bob"), user("ann")),
+            18,
+            "users.overrides of \"ann\": no such directory: ",
+        ),
+        (format!("{}{fine}{}", user("ann"), below(".", "users")), 8, "users.overrides of \"ann\": "),
+        (
+            format!(
+                "[anonymous]\nhome = \".\"\n{}{}",
+                below("/tls", "anonymous"),
+                below("/tls/x", "anonymous")
+            ),
+            6,
+            "anonymous.overrides: no such directory: ",
+        ),
+        // Both are meant.
+        (
+            format!("auth.kind = \"unix\"\n[[users]]\nname = \"ann\"\n{fine}{fine}"),
+            4,
+            "users.overrides of \"ann\": overrides need permissions",
+        ),
+    ] {
+        println!("{text}");
+        fs::write(dir.path().join("wharf.toml"), text).unwrap();
+        let output = wharf(dir.path(), ["check", "--config", "wharf.toml"]).output().unwrap();
+        let (stdout, stderr, code) = written(output);
+        assert!(stderr.starts_with(&format!("wharf: wharf.toml:{line}: {start}")), "{stderr}");
+        assert_eq!((stdout.as_str(), stderr.lines().count(), code), ("", 1, Some(2)));
+    }
+}
+
+#[test]
 fn users_of_flags_and_of_a_file() {
     let dir = place();
     fs::write(dir.path().join("wharf.toml"), "[anonymous]\nhome = \"public\"\n").unwrap();
