@@ -131,15 +131,10 @@ fn open_ports(config: &Config, note: &mut dyn FnMut(String)) -> Result<Listeners
     if !explicit.is_empty() || !implicit.is_empty() {
         return Ok(Listeners { explicit, implicit });
     }
-    let implicit = config.tls.iter().flat_map(|tls| &tls.implicit_listen);
-    Ok(Listeners {
-        explicit: config
-            .listen
-            .iter()
-            .map(|address| listen::open(address, note))
-            .collect::<Result<_, _>>()?,
-        implicit: implicit.map(|address| listen::open(address, note)).collect::<Result<_, _>>()?,
-    })
+    let explicit = listen::open("listen", &config.listen, &[], note)?;
+    let implicit = config.tls.as_ref().map_or(&[][..], |tls| &tls.implicit_listen);
+    let implicit = listen::open("tls.implicit_listen", implicit, &explicit, note)?;
+    Ok(Listeners { explicit, implicit })
 }
 
 /// Serves sessions on these listeners until `stopped`, and then until they have ended. What can be reloaded meanwhile

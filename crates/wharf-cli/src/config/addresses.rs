@@ -1,6 +1,6 @@
 //! Addresses and ports that wharf would take from itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 
 use wharf::Settings;
@@ -10,6 +10,9 @@ use crate::failure::Failure;
 
 /// The port of an address that names none, if it can be had.
 const USUAL_PORT: u16 = 21;
+
+/// What is wrong with an address for implicit FTPS on which sessions begin in clear.
+pub(crate) const TAKEN_BY_LISTEN: &str = "wharf listens there itself (listen)";
 
 /// The addresses that need a socket of their own: not those that another of them stands for.
 pub(super) fn needed(addresses: Vec<ListenAddress>) -> Vec<ListenAddress> {
@@ -33,8 +36,7 @@ pub(super) fn refuse_conflicts(
         listen.iter().any(|other| covers(other, address) || covers(address, other))
     };
     if let Some(address) = implicit.iter().find(taken) {
-        let problem = "wharf listens there itself (listen)";
-        return Err(Failure::usage(format!("tls.implicit_listen: {address}: {problem}")));
+        return Err(Failure::usage(format!("tls.implicit_listen: {address}: {TAKEN_BY_LISTEN}")));
     }
     let listens_on = |port: u16| listen.iter().chain(implicit).any(|address| port_of(address) == port);
     let passive = settings.passive.ports.as_slice();
@@ -56,17 +58,32 @@ fn port_of(address: &ListenAddress) -> u16 {
     address.port.unwrap_or(USUAL_PORT)
 }
 
-/// Whether a socket on `wider` serves who connects to `narrower`, and keeps another from being opened there.
+/// Whether a socket on `wider` serves who connects to `narrower`, and keeps another from being opened there, as far as that
+/// can be told before names are looked up.
 fn covers(wider: &ListenAddress, narrower: &ListenAddress) -> bool {
     let port = port_of(wider);
-    if port == 0 || port != port_of(narrower) {
-        return false;
-    }
-    match (wider.host.parse(), narrower.host.parse()) {
-        (Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), _) => true,
-        (Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), Ok(IpAddr::V4(_))) => true,
-        (Ok(one), Ok(other)) => one == other,
+    match (wider.literal(), narrower.literal()) {
+        (Some(wider), Some(narrower)) => serves(wider, narrower),
+        _ if port == 0 || port != port_of(narrower) => false,
+        (Some(wider), None) => wider.ip() == Ipv6Addr::UNSPECIFIED,
         _ => wider.host.eq_ignore_ascii_case(&narrower.host),
+    }
+}
+
+/// Whether a socket on `wider` serves who connects to `narrower`, and keeps another from being opened there.
+pub(crate) fn serves(wider: SocketAddr, narrower: SocketAddr) -> bool {
+    let is_wide_enough = match (wider.ip().to_canonical(), narrower.ip().to_canonical()) {
+        (IpAddr::V6(Ipv6Addr::UNSPECIFIED), _) => true,
+        (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(_)) => true,
+        (one, other) => one == other,
+    };
+    is_wide_enough && wider.port() != 0 && wider.port() == narrower.port()
+}
+
+impl ListenAddress {
+    /// The address, unless it is a name.
+    pub(crate) fn literal(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.host.parse().ok()?, port_of(self)))
     }
 }
 
@@ -84,6 +101,8 @@ mod tests {
             ("localhost:21 [::1]:21 [::]:21", "[::]:21"),
             ("localhost:21 LOCALHOST:21", "localhost:21"),
             ("[::1]:21 [0::1]:21", "[::1]:21"),
+            ("[::ffff:127.0.0.1]:21 127.0.0.1:21", "[::ffff:127.0.0.1]:21"),
+            ("[::ffff:127.0.0.1]:21 0.0.0.0:21", "0.0.0.0:21"),
             ("0.0.0.0:21 [::1]:21", "0.0.0.0:21 [::1]:21"),
             ("0.0.0.0:21 localhost:21", "0.0.0.0:21 localhost:21"),
             ("0.0.0.0:0 [::]:0 0.0.0.0:0", "0.0.0.0:0 [::]:0 0.0.0.0:0"),

@@ -196,7 +196,7 @@ fn a_port_that_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let expected =
-        format!("cannot listen on 127.0.0.1:{port}: address already in use (another program listens there)");
+        format!("listen: 127.0.0.1:{port}: address already in use (another program listens there)");
     refused(&mut wharf(dir.path(), ["-i", "127.0.0.1", "-p", &port]), &expected);
 }
 

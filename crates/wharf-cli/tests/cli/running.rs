@@ -67,10 +67,7 @@ fn both_families_on_one_port() {
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
         if first.is_empty() {
             let (_, stderr, _) = crate::written(child.wait_with_output().unwrap());
-            assert!(
-                stderr.contains(&format!("cannot listen on [::]:{port}: address already in use")),
-                "{stderr}"
-            );
+            assert!(stderr.contains(&format!("listen: [::]:{port}: address already in use")), "{stderr}");
             continue;
         }
         assert_eq!(first, format!("Serving FTP on [::]:{port}\n"));
@@ -83,6 +80,34 @@ fn both_families_on_one_port() {
         return;
     }
     panic!("no port stayed free");
+}
+
+/// What a name stands for is known only when it is looked up.
+#[test]
+fn a_name_beside_the_address_that_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    // Another program may take a port that was free a moment ago.
+    for _ in 0..10 {
+        let port = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let listen = format!("[\"localhost:{port}\", \"0.0.0.0:{port}\", \"[::ffff:127.0.0.1]:{port}\"]");
+        let config = format!("listen = {listen}\nanonymous.home = \".\"\n");
+        std::fs::write(dir.path().join("wharf.toml"), config).unwrap();
+        let mut command = wharf(dir.path(), ["--config", "wharf.toml"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        if first.is_empty() {
+            child.wait().unwrap();
+            continue;
+        }
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let server = Running { child, address: first };
+        server.signal("-TERM");
+        assert_eq!(server.end().0, Some(0));
+        return;
+    }
+    panic!("no start in ten");
 }
 
 #[test]
