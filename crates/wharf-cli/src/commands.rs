@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use wharf::Secret;
-use wharf::auth;
+use wharf::auth::{self, PasswordHashError};
 
 use crate::args::{self, Command, Flags};
 use crate::config::{Config, first_line, in_its_line};
@@ -77,7 +77,9 @@ fn hash_password() -> Result<(), Failure> {
     if password.expose().is_empty() {
         return Err(Failure::usage("the password is empty"));
     }
-    let hash = auth::hash_password(&password)
-        .map_err(|error| Failure::runtime(format!("the password cannot be hashed: {error}")))?;
-    output::say(&hash)
+    match auth::hash_password(&password) {
+        Ok(hash) => output::say(&hash),
+        Err(error @ PasswordHashError::TooLong) => Err(Failure::usage(error.to_string())),
+        Err(error) => Err(Failure::runtime(format!("the password cannot be hashed: {error}"))),
+    }
 }
