@@ -36,28 +36,61 @@ const TABLES: &[(&str, &str)] = &[
 #[derive(Debug)]
 pub(crate) struct Source {
     path: PathBuf,
-    written: Option<(SystemTime, u64)>,
+    /// `None` where it was no file: pipes are read once.
+    state: Option<State>,
+}
+
+/// What can be told of a file without reading it again, for which the rights may have been given up.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    written: Option<SystemTime>,
+    length: u64,
+    /// Who may read it: permission bits, owner and group, where files have such.
+    access: Option<(u32, u32, u32)>,
 }
 
 impl Source {
     /// The file at `path` as it is now.
     pub(super) fn now(path: &Path) -> Self {
-        Self { path: path.into(), written: written(path) }
+        let metadata = fs::metadata(path).ok();
+        Self { path: path.into(), state: metadata.as_ref().filter(|it| it.is_file()).map(State::of) }
     }
 
-    /// Says so if somebody has written it since. What can no longer be looked at passes: rights were given up.
+    /// Says so if somebody has changed it since. What can no longer be looked at passes: rights were given up.
     pub(crate) fn change(&self) -> Option<String> {
-        let now = written(&self.path)?;
-        let has_changed = Some(now) != self.written;
-        has_changed
-            .then(|| format!("{} has changed since the start; restart to apply it", self.path.display()))
+        let before = self.state.as_ref()?;
+        let path = self.path.display();
+        let now = match fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_file() => State::of(&metadata),
+            Ok(_) => return Some(format!("{path} is no longer a file; a restart would fail")),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
+            Err(error) => return Some(format!("{path}: {}; a restart would fail", reason(&error))),
+        };
+        if (now.written, now.length) != (before.written, before.length) {
+            return Some(format!("{path} has changed since the start; restart to apply it"));
+        }
+        (now.access != before.access).then(|| {
+            format!("{path} has another owner or other permissions since the start; a restart must be able to read it")
+        })
     }
 }
 
-/// When a file was written last, and how long it is. Pipes have no such thing.
-fn written(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    Some((metadata.modified().ok()?, metadata.len()))
+impl State {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self { written: metadata.modified().ok(), length: metadata.len(), access: access(metadata) }
+    }
+}
+
+#[cfg(unix)]
+fn access(metadata: &fs::Metadata) -> Option<(u32, u32, u32)> {
+    use std::os::unix::fs::MetadataExt;
+
+    Some((metadata.mode(), metadata.uid(), metadata.gid()))
+}
+
+#[cfg(not(unix))]
+fn access(_: &fs::Metadata) -> Option<(u32, u32, u32)> {
+    None
 }
 
 /// Reads the file at `path`, which the `setting` names. Relative paths in it start at its own directory.
