@@ -58,7 +58,8 @@ impl XferLog {
         let file = append_to(&path)?;
         let shared = Arc::new(Shared::default());
         let (lines, queue) = sync_channel(QUEUE);
-        let mut writer = Writer { path, file, shared: Arc::clone(&shared), reported: 0, error: None };
+        let mut writer =
+            Writer { path, file, shared: Arc::clone(&shared), reported: 0, error: None, torn: false };
         let writer = Builder::new().name("wharf-xferlog".into()).spawn(move || writer.run(&queue))?;
         Ok(Self(Arc::new(Inner { shared, lines: Some(lines), writer: Mutex::new(Some(writer)) })))
     }
@@ -109,6 +110,8 @@ struct Writer {
     reported: u64,
     /// Why the last of them could not be written; `None` where the disk was only too slow.
     error: Option<io::Error>,
+    /// The last line has no end.
+    torn: bool,
 }
 
 impl Writer {
@@ -129,7 +132,7 @@ impl Writer {
         let time = Zoned::new(time, TimeZone::system());
         let mut line = time.strftime("%a %b %e %H:%M:%S %Y ").to_string().into_bytes();
         line.extend_from_slice(rest);
-        if let Err(error) = self.file.write_all(&line) {
+        if let Err(error) = append(&mut self.file, &mut self.torn, &line) {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             self.error = Some(error);
         }
@@ -155,6 +158,23 @@ impl Writer {
             self.reported = lost;
         }
     }
+}
+
+/// Writes a line, on one of its own if the last is `torn`; it is afterwards if the disk had no room for all.
+fn append(file: &mut impl Write, torn: &mut bool, line: &[u8]) -> io::Result<()> {
+    let end: &[u8] = if *torn { b"\n" } else { b"" };
+    let line = [end, line].concat();
+    let mut rest = line.as_slice();
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        *torn = !rest.is_empty();
+    }
+    Ok(())
 }
 
 fn append_to(path: &PathBuf) -> io::Result<File> {
@@ -192,6 +212,39 @@ fn word(bytes: &[u8]) -> impl Iterator<Item = u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_full_disk_has_torn_stays_a_line_of_its_own() {
+        /// A file with room for so many bytes more.
+        struct Disk(Vec<u8>, usize);
+
+        impl Write for Disk {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let (written, _) = bytes.split_at(bytes.len().min(self.1));
+                if written.is_empty() {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.0.extend(written);
+                self.1 -= written.len();
+                Ok(written.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let (mut disk, mut torn) = (Disk(Vec::new(), 6), false);
+        append(&mut disk, &mut torn, b"one\n").unwrap();
+        for _ in 0..2 {
+            append(&mut disk, &mut torn, b"two\n").unwrap_err();
+        }
+        disk.1 = 100;
+        for line in [b"six\n", b"ten\n"] {
+            append(&mut disk, &mut torn, line).unwrap();
+        }
+        assert_eq!(disk.0.escape_ascii().to_string(), r"one\ntw\nsix\nten\n");
+    }
     use crate::events::tests::{session, transfer};
     use std::fs;
     use std::time::Duration;
