@@ -31,7 +31,7 @@ use super::super::{FsErrorKind, FsResult, WriteMode};
 use super::linux::{metadata_at, metadata_of_handle, regular};
 use super::names;
 use super::resolve::Place;
-use super::upload::{Lock, begins_within, is_at, lock, open_in, position};
+use super::upload::{Lock, begins_within, is_at, lend_nothing, lock, open_in, position};
 
 /// Whether a file without a name can be given one: by way of `/proc`, since the direct call takes a capability.
 static UNNAMED_FILES: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/fd").is_dir());
@@ -299,6 +299,7 @@ fn overwrite(existing: &File, file: &File, place: &Place, sync: bool) -> FsResul
     if !is_at(existing, place) {
         return Ok(false);
     }
+    lend_nothing(existing, &metadata_of_handle(existing)?)?;
     copy(file, existing)?;
     if sync {
         fdatasync(existing)?;

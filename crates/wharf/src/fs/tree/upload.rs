@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, StatxFlags, fdatasync, flock, fsync, openat, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, StatxFlags, fchmod, fdatasync, flock, fsync, openat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -231,12 +231,16 @@ pub(super) fn position(mut file: &File, mode: WriteMode, size: u64) -> FsResult<
 
 /// Takes away the bits that lend a program the rights of its owner or group, as the kernel does when somebody writes to it.
 /// It would leave them when root does, and a server whose users are virtual may be root.
-fn lend_nothing(file: &File, found: &Metadata) -> FsResult<()> {
+pub(super) fn lend_nothing(file: &File, found: &Metadata) -> FsResult<()> {
     if found.mode & SET_ID == 0 {
         return Ok(());
     }
-    // To the kernel a file that is cut to the length it has is written to.
-    Ok(file.set_len(found.size)?)
+    match fchmod(file, Mode::from(found.mode & 0o1777)) {
+        // Somebody else's file: who may not change its bits does not keep them by writing either, and to the kernel a file
+        // that is cut to the length it has is written to.
+        Err(Errno::PERM) => Ok(file.set_len(found.size)?),
+        changed => Ok(changed?),
+    }
 }
 
 /// Removes a name if it still is that of `file`.
@@ -257,5 +261,42 @@ fn sync_directory(place: &Place) -> FsResult<()> {
         // A drop box that its users cannot read: they cannot ask for this either.
         Err(Errno::ACCESS) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, hard_link, metadata, set_permissions, write};
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_lends_no_rights() {
+        let modes = [WriteMode::Replace, WriteMode::Append, WriteMode::At(1)];
+        let publishing = [Publish::Direct, Publish::Staged];
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("file"), directory.path().join("other"));
+        let root = Root::open(directory.path()).unwrap();
+        for (bits, publish) in
+            [0o6755, 0o2755, 0o4644].into_iter().flat_map(|it| publishing.map(|how| (it, how)))
+        {
+            for (mode, links) in modes.into_iter().flat_map(|it| [1, 2].map(|links| (it, links))) {
+                write(&path, "old").unwrap();
+                if links > 1 {
+                    hard_link(&path, &other).unwrap();
+                }
+                set_permissions(&path, Permissions::from_mode(bits)).unwrap();
+                let uploads = Uploads { publish, ..Uploads::default() };
+                let uploading = Uploading { root: &root, uploads };
+                let (mut file, upload) = uploading.begin(&VPath::parse(b"/file").unwrap(), mode).unwrap();
+                file.write_all(b"new").unwrap();
+                upload.finish(file, Ending::Complete).unwrap();
+                let left = metadata(&path).unwrap().permissions().mode() & 0o7777;
+                assert_eq!(left, bits & 0o1777, "{bits:o} {publish:?} {mode:?} {links}");
+                let _ = std::fs::remove_file(&other);
+            }
+        }
     }
 }
