@@ -1,5 +1,6 @@
 //! Refusals that take the same time, whatever was found out on the way to them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-use super::password::turn;
+use super::turns::{ASKING, COMPUTING, Turns};
 use super::{AuthError, User};
 
 /// Refusals are answered at whole multiples of this.
@@ -16,8 +17,11 @@ const STEP: Duration = Duration::from_millis(250);
 /// The longest that a refusal is held back, in steps.
 const MOST_STEPS: u32 = 8;
 
-/// The longest that a refusal keeps its turn for nothing.
-const LONGEST_USUAL: Duration = Duration::from_millis(500);
+/// The longest that a refusal keeps a turn for nothing that others have few of.
+const LONGEST_COMPUTING: Duration = Duration::from_millis(500);
+
+/// The longest that it keeps one of many: as long as it is held back.
+const LONGEST_ASKING: Duration = Duration::from_secs(2);
 
 /// The pace of one authorizer. What the system's own checks cost is unknown (a name that does not exist may be refused at
 /// once, a wrong password after a hash or a question to another host), so each refusal takes as long as the slowest yet.
@@ -27,10 +31,27 @@ pub(super) struct EvenPace {
     usual: Arc<Usual>,
 }
 
-/// How long the turn of a login lasts whose password was asked about and refused, in microseconds. Others that are refused
-/// keep theirs as long: who waits for a turn beside them learns nothing either.
+/// How long the turn of a login lasts whose password was asked about and refused. Others that are refused keep theirs as
+/// long: who waits for a turn beside them learns nothing either.
 #[derive(Debug, Default)]
-struct Usual(AtomicU32);
+struct Usual {
+    work: Work,
+    microseconds: AtomicU32,
+}
+
+/// What a check does most of its time, and so which turns it takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Work {
+    /// It computes a hash.
+    #[default]
+    Computing,
+    /// It waits for what the system answers.
+    #[cfg_attr(
+        not(any(target_os = "linux", windows)),
+        allow(dead_code, reason = "there are no system users")
+    )]
+    Asking,
+}
 
 /// What came of a login.
 pub(super) enum Checked {
@@ -41,13 +62,18 @@ pub(super) enum Checked {
 }
 
 impl EvenPace {
-    /// Has a login checked off the worker, a few at a time, and holds its refusal back.
+    pub(super) fn of(work: Work) -> Self {
+        Self { steps: AtomicU32::default(), usual: Arc::new(Usual { work, ..Usual::default() }) }
+    }
+
+    /// Has a login of somebody at `peer` checked off the worker, a few at a time, and holds its refusal back.
     pub(super) async fn check(
         &self,
+        peer: IpAddr,
         check: impl FnOnce() -> Checked + Send + 'static,
     ) -> Result<User, AuthError> {
         let since = Instant::now();
-        let outcome = match turn().await {
+        let outcome = match self.usual.work.turns().take(Some(peer)).await {
             // A task of its own: the turn lasts as long if the client goes.
             Some(turn) => tokio::spawn(within(turn, Arc::clone(&self.usual), check)).await.ok().flatten(),
             None => None,
@@ -88,16 +114,32 @@ async fn within<T>(
     })
 }
 
+impl Work {
+    fn turns(self) -> &'static Turns {
+        match self {
+            Self::Computing => &COMPUTING,
+            Self::Asking => &ASKING,
+        }
+    }
+
+    fn longest(self) -> Duration {
+        match self {
+            Self::Computing => LONGEST_COMPUTING,
+            Self::Asking => LONGEST_ASKING,
+        }
+    }
+}
+
 impl Usual {
     /// One that took longer counts at once, and is forgotten little by little: a name service may have been slow for a while.
     fn note(&self, elapsed: Duration) {
-        let elapsed = u32::try_from(elapsed.min(LONGEST_USUAL).as_micros()).unwrap_or(u32::MAX);
-        let usual = self.0.load(Ordering::Relaxed);
-        self.0.store(elapsed.max(usual - usual / 16), Ordering::Relaxed);
+        let elapsed = u32::try_from(elapsed.min(self.work.longest()).as_micros()).unwrap_or(u32::MAX);
+        let usual = self.microseconds.load(Ordering::Relaxed);
+        self.microseconds.store(elapsed.max(usual - usual / 16), Ordering::Relaxed);
     }
 
     fn duration(&self) -> Duration {
-        Duration::from_micros(self.0.load(Ordering::Relaxed).into())
+        Duration::from_micros(self.microseconds.load(Ordering::Relaxed).into())
     }
 }
 
@@ -122,6 +164,27 @@ mod tests {
             pace.hold_back(since).await;
             assert_eq!(since.elapsed(), Duration::from_millis(expected), "{work}");
         }
+    }
+
+    /// What a flood of unknown names from elsewhere does to a login that the system answers.
+    #[tokio::test(start_paused = true)]
+    async fn guesses_from_one_address_hold_up_no_login_from_another() {
+        let pace = Arc::new(EvenPace::of(Work::Asking));
+        pace.usual.note(Duration::from_millis(400));
+        let (guesser, other) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        let mut guesses = tokio::task::JoinSet::new();
+        for _ in 0..160 {
+            let pace = Arc::clone(&pace);
+            guesses.spawn(async move {
+                pace.check(guesser, || Checked::NotAsked(AuthError::Refused)).await.unwrap_err();
+            });
+        }
+        // All that can be checked are, and the others wait.
+        guesses.join_next().await.unwrap().unwrap();
+        let since = Instant::now();
+        pace.check(other, || Checked::Asked(Ok(User::new("user", "/")))).await.unwrap();
+        assert_eq!(since.elapsed(), Duration::ZERO);
+        assert!(guesses.len() > 100, "they are still at it");
     }
 
     /// Tells when it was dropped.
@@ -151,7 +214,10 @@ mod tests {
             let dropped = dropped.lock().unwrap().unwrap();
             assert_eq!(dropped.duration_since(since), Duration::from_millis(expected));
         }
-        usual.note(Duration::from_secs(60));
-        assert_eq!(usual.duration(), LONGEST_USUAL);
+        for (work, longest) in [(Work::Computing, LONGEST_COMPUTING), (Work::Asking, LONGEST_ASKING)] {
+            let pace = EvenPace::of(work);
+            pace.usual.note(Duration::from_secs(60));
+            assert_eq!(pace.usual.duration(), longest);
+        }
     }
 }

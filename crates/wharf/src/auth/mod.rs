@@ -30,6 +30,7 @@ mod even_pace;
 mod password;
 #[cfg(any(target_os = "linux", windows))]
 mod system_users;
+mod turns;
 #[cfg(target_os = "linux")]
 mod unix;
 #[cfg(any(target_os = "linux", windows))]

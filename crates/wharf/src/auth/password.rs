@@ -4,20 +4,17 @@
 //! logins take neither all memory nor all cores. A password stored in clear is compared on the spot.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::{Arc, LazyLock};
-use std::thread::available_parallelism;
+use std::sync::Arc;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc};
 use argon2::{Algorithm, Argon2, Params};
 use sha_crypt::ShaCrypt;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use wharf_proto::Secret;
 use yescrypt::Yescrypt;
 
-/// How many hashes are computed at once: half the cores, so that the other half serves who is logged in already.
-static CHECKS: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))));
+use super::turns::COMPUTING;
 
 /// The longest password that opens anything, in bytes: what PAM and libcrypt take. SHA-crypt spends time for each byte in each of
 /// its rounds, and lines of commands may be long.
@@ -82,14 +79,12 @@ pub(super) fn is_too_long(password: &Secret) -> bool {
     password.expose().len() > LONGEST_PASSWORD
 }
 
-/// Waits for one of the turns to compute a hash, of which there is one for every two cores.
-pub(super) async fn turn() -> Option<SemaphorePermit<'static>> {
-    CHECKS.acquire().await.ok()
-}
-
-/// Runs `check` on the blocking pool when it is its turn. `None` when it panicked.
-async fn in_turn<T: Send + 'static>(check: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let turn = turn().await?;
+/// Runs `check` on the blocking pool when it is the turn of somebody at `peer`. `None` when it panicked.
+async fn in_turn<T: Send + 'static>(
+    peer: Option<IpAddr>,
+    check: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let turn = COMPUTING.take(peer).await?;
     let check = tokio::task::spawn_blocking(move || {
         let _held_although_the_client_may_be_gone = turn;
         check()
@@ -122,11 +117,16 @@ impl PasswordHash {
     /// Whether `password` is the one that is stored, without blocking the caller: hashes wait for their turn and are
     /// computed on the blocking pool, at most one for every two cores at once.
     pub async fn verify_on_pool(&self, password: &Secret) -> bool {
+        self.verify_in_turn(password, None).await
+    }
+
+    /// As [`verify_on_pool`](Self::verify_on_pool), for somebody at `peer`, whose many logins hold up few of others.
+    pub(super) async fn verify_in_turn(&self, password: &Secret, peer: Option<IpAddr>) -> bool {
         if self.is_plain() {
             return self.verify(password);
         }
         let (hash, password) = (self.clone(), password.clone());
-        in_turn(move || hash.verify(&password)).await.unwrap_or(false)
+        in_turn(peer, move || hash.verify(&password)).await.unwrap_or(false)
     }
 
     /// Whether checking costs nothing.

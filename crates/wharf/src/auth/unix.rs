@@ -40,9 +40,9 @@ use super::{AuthError, Authorizer, Login, User};
 /// A password that an override gives takes the place of the system's, a locked one included. The account is still asked
 /// for: one that has expired is refused.
 ///
-/// Passwords are checked on the blocking pool, a few at a time, and all refusals take the same time. So does the turn of a login
-/// that is refused without a question: it computes a hash as for `/etc/shadow`, and waits as long as PAM usually takes. PAM
-/// itself is not asked about names that are refused before: it would count that against accounts which may not log in here,
+/// Passwords are checked on the blocking pool, a few at a time, fewer from one address, and all refusals take the same time. So
+/// does the turn of a login that is refused without a question: it computes a hash as for `/etc/shadow`, and waits as long as
+/// PAM usually takes. PAM itself is not asked about names that are refused before: it would count that against accounts which may not log in here,
 /// and lock them.
 ///
 /// # What users have of the process
@@ -78,7 +78,7 @@ impl Authorizer for UnixUsers {
     async fn authenticate(&self, login: Login<'_>) -> Result<User, AuthError> {
         let (users, name, password) = (self.clone(), login.user.to_owned(), login.password.clone());
         let peer = login.peer.ip();
-        self.0.pace.check(move || users.0.check(&name, &password, peer)).await
+        self.0.pace.check(peer, move || users.0.check(&name, &password, peer)).await
     }
 }
 

@@ -223,7 +223,7 @@ impl VirtualUsers {
 
 impl Authorizer for VirtualUsers {
     async fn authenticate(&self, login: Login<'_>) -> Result<User, AuthError> {
-        let since = Instant::now();
+        let (since, peer) = (Instant::now(), Some(login.peer.ip()));
         let (known, dearest, uneven) = {
             let table = self.read();
             let known =
@@ -233,7 +233,7 @@ impl Authorizer for VirtualUsers {
         let already_checked = match known {
             Some((user, Credential::Nothing)) => return Ok(user),
             Some((user, Credential::Password(hash))) => {
-                if hash.verify_on_pool(login.password).await {
+                if hash.verify_in_turn(login.password, peer).await {
                     return Ok(user);
                 }
                 !hash.is_plain()
@@ -242,7 +242,7 @@ impl Authorizer for VirtualUsers {
             None => false,
         };
         if let (false, Some(decoy)) = (already_checked, dearest) {
-            decoy.verify_on_pool(login.password).await;
+            decoy.verify_in_turn(login.password, peer).await;
         }
         if uneven {
             self.0.pace.hold_back(since).await;

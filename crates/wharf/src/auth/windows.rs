@@ -9,7 +9,7 @@ use wharf_proto::{Letters, Secret};
 use wharf_sys::Identity;
 use wharf_sys::windows::{self, LogonErrorKind, SystemLogon, WindowsAccount};
 
-use super::even_pace::{Checked, EvenPace};
+use super::even_pace::{Checked, EvenPace, Work};
 use super::system_users::{
     Accounts, Found, Options, Policy, Power, Shell, common_options, not_allowed, unavailable,
 };
@@ -30,8 +30,8 @@ use super::{AuthError, Authorizer, Login, SystemUsersError, User, UserOverride};
 /// ```
 ///
 /// An account is meant whatever its name looks like (`ann`, `ANN`, `.\ann`, `OFFICE\ann`, `ann@office.example`): lists and
-/// overrides go by its security identifier. Passwords are checked on the blocking pool, a few at a time, and all refusals take
-/// the same time.
+/// overrides go by its security identifier. Passwords are checked on the blocking pool, a few at a time, fewer from one address, and
+/// all refusals take the same time.
 #[derive(Clone)]
 #[doc(alias = "WindowsAuthorizer")]
 pub struct WindowsUsers(Arc<Inner>);
@@ -94,14 +94,14 @@ impl WindowsUsersBuilder {
                 |error: AuthError| SystemUsersError::NotPrivileged(io::Error::other(error.to_string()));
             log_on(name, &anonymous_password).map_err(refused)?;
         }
-        Ok(WindowsUsers(Arc::new(Inner { policy, anonymous_password, pace: EvenPace::default() })))
+        Ok(WindowsUsers(Arc::new(Inner { policy, anonymous_password, pace: EvenPace::of(Work::Asking) })))
     }
 }
 
 impl Authorizer for WindowsUsers {
     async fn authenticate(&self, login: Login<'_>) -> Result<User, AuthError> {
         let (users, name, password) = (self.clone(), login.user.to_owned(), login.password.clone());
-        self.0.pace.check(move || users.0.check(&name, &password)).await
+        self.0.pace.check(login.peer.ip(), move || users.0.check(&name, &password)).await
     }
 }
 

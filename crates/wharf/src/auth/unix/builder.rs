@@ -8,10 +8,11 @@ use wharf_proto::Letters;
 use wharf_sys::Identity;
 use wharf_sys::pam::Service;
 
+use super::super::even_pace::{EvenPace, Work};
 use super::super::system_users::{Options, common_options};
 use super::super::{SystemUsersError, UserOverride};
 use super::passwords::{Decoy, Passwords};
-use super::{EvenPace, Inner, SystemAccounts, UnixUsers};
+use super::{Inner, SystemAccounts, UnixUsers};
 
 /// The service name under which PAM is asked when nobody names another.
 const PAM_SERVICE: &str = "wharf";
@@ -80,7 +81,11 @@ impl UnixUsersBuilder {
         require_rights(&self.passwords).map_err(SystemUsersError::NotPrivileged)?;
         let Self { options, accounts, passwords } = self;
         let policy = options.settle(&accounts)?;
-        let (decoy, pace) = (Decoy::of_system(), EvenPace::default());
+        let work = match passwords {
+            Passwords::Pam(_) => Work::Asking,
+            Passwords::Shadow => Work::Computing,
+        };
+        let (decoy, pace) = (Decoy::of_system(), EvenPace::of(work));
         Ok(UnixUsers(Arc::new(Inner { policy, accounts, passwords, decoy, pace })))
     }
 }
