@@ -55,15 +55,28 @@ pub(super) enum Work {
 
 /// What came of a login.
 pub(super) enum Checked {
-    /// Its password was asked about.
+    /// Its password was asked about: what that took is a measure for the others.
     Asked(Result<User, AuthError>),
     /// There was no need to ask.
-    NotAsked(AuthError),
+    NotAsked(Result<User, AuthError>),
 }
 
 impl EvenPace {
     pub(super) fn of(work: Work) -> Self {
         Self { steps: AtomicU32::default(), usual: Arc::new(Usual { work, ..Usual::default() }) }
+    }
+
+    /// The same, as if a check had taken so long already.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "there is nothing to try beforehand"))]
+    pub(super) fn beginning_with(self, elapsed: Duration) -> Self {
+        self.usual.note(elapsed);
+        self
+    }
+
+    /// How long a refusal keeps its turn now.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn usual(&self) -> Duration {
+        self.usual.duration()
     }
 
     /// Has a login of somebody at `peer` checked off the worker, a few at a time, and holds its refusal back.
@@ -104,14 +117,12 @@ async fn within<T>(
     if let Some(Checked::Asked(Err(_))) = &checked {
         usual.note(begun.elapsed());
     }
-    if !matches!(checked, Some(Checked::Asked(Ok(_)))) {
+    let outcome = checked.map(|(Checked::Asked(outcome) | Checked::NotAsked(outcome))| outcome);
+    if !matches!(outcome, Some(Ok(_))) {
         sleep_until(begun + usual.duration()).await;
     }
     drop(turn);
-    checked.map(|checked| match checked {
-        Checked::Asked(outcome) => outcome,
-        Checked::NotAsked(error) => Err(error),
-    })
+    outcome
 }
 
 impl Work {
@@ -176,7 +187,7 @@ mod tests {
         for _ in 0..160 {
             let pace = Arc::clone(&pace);
             guesses.spawn(async move {
-                pace.check(guesser, || Checked::NotAsked(AuthError::Refused)).await.unwrap_err();
+                pace.check(guesser, || Checked::NotAsked(Err(AuthError::Refused))).await.unwrap_err();
             });
         }
         // All that can be checked are, and the others wait.
@@ -203,10 +214,10 @@ mod tests {
         let user = || User::new("user", "/");
         type Check = Box<dyn FnOnce() -> Checked + Send>;
         let checks: [(Check, u64); 4] = [
-            (Box::new(|| Checked::NotAsked(AuthError::Refused)), 160),
+            (Box::new(|| Checked::NotAsked(Err(AuthError::Refused))), 160),
             (Box::new(move || Checked::Asked(Ok(user()))), 0),
             (Box::new(|| Checked::Asked(Err(AuthError::Refused))), 150),
-            (Box::new(|| Checked::NotAsked(AuthError::Refused)), 150),
+            (Box::new(|| Checked::NotAsked(Err(AuthError::Refused))), 150),
         ];
         for (check, expected) in checks {
             let (since, dropped) = (Instant::now(), Arc::default());

@@ -15,6 +15,7 @@ use wharf_sys::users::{self, Account};
 pub use self::builder::UnixUsersBuilder;
 use self::passwords::{Decoy, Passwords};
 use super::even_pace::{Checked, EvenPace};
+use super::password::is_too_long;
 use super::system_users::{Accounts, Found, Policy, Power, Shell, not_allowed, unavailable};
 use super::virtual_user::ANONYMOUS;
 use super::{AuthError, Authorizer, Login, User};
@@ -86,16 +87,22 @@ impl Inner {
     /// Blocks: on the name service, on PAM, and for as long as a hash takes.
     fn check(&self, name: &str, password: &Secret, peer: IpAddr) -> Checked {
         if name == ANONYMOUS {
-            return Checked::Asked(self.anonymous());
+            return Checked::NotAsked(self.anonymous());
         }
         match self.admit(name) {
             Ok((account, found)) => {
-                let right = self.check_password(name, &found.key, password, peer);
-                Checked::Asked(right.and_then(|()| self.user(name, &found.key, &account)))
+                let outcome = self
+                    .check_password(name, &found.key, password, peer)
+                    .and_then(|()| self.user(name, &found.key, &account));
+                if self.asks(&found.key, password) {
+                    Checked::Asked(outcome)
+                } else {
+                    Checked::NotAsked(outcome)
+                }
             }
             Err(error) => {
                 self.decoy.check(password);
-                Checked::NotAsked(error)
+                Checked::NotAsked(Err(error))
             }
         }
     }
@@ -115,6 +122,12 @@ impl Inner {
             return Err(not_allowed(name, "the login shell is not valid (require_valid_shell)"));
         }
         Ok((account, found))
+    }
+
+    /// Whether the system is asked about the password: there is none of ours in its place, and it is one that PAM can carry.
+    fn asks(&self, key: &str, password: &Secret) -> bool {
+        let ours = self.policy.overridden(key).is_some_and(|one| one.password.is_some());
+        !ours && !is_too_long(password) && !password.expose().contains(&0)
     }
 
     fn check_password(
@@ -193,6 +206,8 @@ mod tests {
 
     use rustix::time::{ClockId, clock_gettime};
 
+    use super::super::{LONGEST_PASSWORD, UserOverride};
+    use super::builder::pace;
     use super::*;
 
     /// The time of a processor that `work` takes.
@@ -221,5 +236,38 @@ mod tests {
         let locked =
             || _ = users.0.passwords.check("daemon", &password, [127, 0, 0, 1].into(), &users.0.decoy);
         assert!(cost(locked) > expected / 2, "an account without a password");
+    }
+
+    /// What takes no time is no measure of what does.
+    #[test]
+    fn only_what_the_system_is_asked_counts_as_asked() {
+        let overridden = UserOverride::new("nobody").password("ours");
+        let builder = UnixUsers::builder().without_pam().require_valid_shell(false).override_user(overridden);
+        let Ok(users) = builder.build() else {
+            println!(
+                "skipped: only_what_the_system_is_asked_counts_as_asked needs root, to read the shadow database"
+            );
+            return;
+        };
+        let too_long = "x".repeat(LONGEST_PASSWORD + 1);
+        for (name, password, asked) in [
+            (ANONYMOUS, "", false),
+            ("no such user of wharf", "wrong", false),
+            ("nobody", "wrong", false),
+            ("daemon", "wrong", true),
+            ("daemon", &too_long, false),
+            ("daemon", "nul\0inside", false),
+        ] {
+            let checked = users.0.check(name, &Secret::new(password), [127, 0, 0, 1].into());
+            assert_eq!(matches!(checked, Checked::Asked(Err(_))), asked, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_refusals_keep_their_turn_as_well() {
+        let decoy = Decoy::default();
+        decoy.learn(&format!("$6$rounds=300000$saltstring${}", ".".repeat(86)));
+        let expected = cost(|| decoy.check(&Secret::new("secret")));
+        assert!(pace(&Passwords::Shadow, &decoy).usual() > expected.min(Duration::from_millis(500)) / 2);
     }
 }

@@ -109,14 +109,15 @@ impl Inner {
     /// Blocks on Windows, which may ask a domain controller.
     fn check(&self, name: &str, password: &Secret) -> Checked {
         if name == ANONYMOUS {
-            return Checked::Asked(self.anonymous());
+            return Checked::NotAsked(self.anonymous());
         }
         match self.admit(name) {
             Ok(found) => {
                 let identity = log_on(name, password);
-                Checked::Asked(identity.and_then(|it| self.user(name, &found.key, found.home, it)))
+                let outcome = identity.and_then(|it| self.user(name, &found.key, found.home, it));
+                if can_be_asked(password) { Checked::Asked(outcome) } else { Checked::NotAsked(outcome) }
             }
-            Err(error) => Checked::NotAsked(error),
+            Err(error) => Checked::NotAsked(Err(error)),
         }
     }
 
@@ -164,6 +165,11 @@ impl Accounts for SystemAccounts {
     }
 }
 
+/// Whether Windows is asked about a password: it is text without a NUL.
+fn can_be_asked(password: &Secret) -> bool {
+    std::str::from_utf8(password.expose()).is_ok_and(|text| !text.contains('\0'))
+}
+
 fn log_on(name: &str, password: &Secret) -> Result<Identity, AuthError> {
     let password = std::str::from_utf8(password.expose()).map_err(|_| AuthError::Refused)?;
     let token = windows::authenticate(&SystemLogon, name, password);
@@ -204,7 +210,7 @@ mod tests {
         let name = std::env::var("USERNAME").unwrap();
         for name in [&*name, "no such user of wharf", "anonymous"] {
             let checked = users.0.check(name, &Secret::new("secret"));
-            assert!(!matches!(checked, Checked::Asked(Ok(_))), "{name}");
+            assert!(matches!(checked, Checked::Asked(Err(_)) | Checked::NotAsked(Err(_))), "{name}");
         }
     }
 

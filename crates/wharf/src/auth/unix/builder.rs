@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
-use wharf_proto::Letters;
+use wharf_proto::{Letters, Secret};
 use wharf_sys::Identity;
 use wharf_sys::pam::Service;
 
@@ -73,7 +74,7 @@ impl UnixUsersBuilder {
         self
     }
 
-    /// Checks all of it against the accounts that there are. Asks the name service, so it may block.
+    /// Checks all of it against the accounts that there are. Asks the name service and computes a hash, so it may block.
     ///
     /// # Errors
     /// When the process cannot take on the rights of others, or the options name what is not there or contradict each other.
@@ -81,13 +82,21 @@ impl UnixUsersBuilder {
         require_rights(&self.passwords).map_err(SystemUsersError::NotPrivileged)?;
         let Self { options, accounts, passwords } = self;
         let policy = options.settle(&accounts)?;
-        let work = match passwords {
-            Passwords::Pam(_) => Work::Asking,
-            Passwords::Shadow => Work::Computing,
-        };
-        let (decoy, pace) = (Decoy::of_system(), EvenPace::of(work));
+        let decoy = Decoy::of_system();
+        let pace = pace(&passwords, &decoy);
         Ok(UnixUsers(Arc::new(Inner { policy, accounts, passwords, decoy, pace })))
     }
+}
+
+/// A pace that begins with what one check of a hash takes: the first refusals are to tell as little as later ones.
+pub(super) fn pace(passwords: &Passwords, decoy: &Decoy) -> EvenPace {
+    let since = Instant::now();
+    decoy.check(&Secret::new("a guess"));
+    EvenPace::of(match passwords {
+        Passwords::Pam(_) => Work::Asking,
+        Passwords::Shadow => Work::Computing,
+    })
+    .beginning_with(since.elapsed())
 }
 
 fn require_rights(passwords: &Passwords) -> io::Result<()> {
