@@ -12,7 +12,8 @@
 //!
 //! Only what is complete is published, whatever `incomplete` says: to keep a part under a name that nobody sees would
 //! help nobody. An upload that resumes or appends works on a copy of the file (shared blocks where the file system has
-//! them), which takes the right to read it; it is refused in the end where that file has lost its name meanwhile.
+//! them), which takes the right to read it; it is refused in the end where that file has lost its name meanwhile, or somebody
+//! has written into it.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -27,7 +28,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 
-use super::super::{FsErrorKind, FsResult, WriteMode};
+use super::super::{FsErrorKind, FsResult, Timestamp, WriteMode};
 use super::linux::{metadata_at, metadata_of_handle, regular};
 use super::names;
 use super::resolve::Place;
@@ -50,6 +51,15 @@ pub(super) struct Staged {
     /// The hidden name that the upload is written under, if it has one.
     hidden: Option<Vec<u8>>,
     takes: Takes,
+    /// What was copied of the file that it adds to.
+    copied: Option<Content>,
+}
+
+/// What tells that somebody has written into a file. The time of a change of the file itself would not do: a new name is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Content {
+    size: u64,
+    modified: Timestamp,
 }
 
 /// What an upload may take the place of when it is complete.
@@ -75,9 +85,9 @@ impl Staged {
         }
         let (file, hidden) = create(place)?;
         let takes = if mode == WriteMode::Replace { Takes::Whatever } else { Takes::WhatWasThere };
-        let staged = Self { existing, hidden, takes };
+        let staged = Self { existing, hidden, takes, copied: None };
         match staged.prepare(&file, mode, place) {
-            Ok(()) => Ok((file, staged)),
+            Ok(copied) => Ok((file, Self { copied, ..staged })),
             Err(error) => {
                 staged.discard(place);
                 Err(error)
@@ -85,24 +95,25 @@ impl Staged {
         }
     }
 
-    /// Locks what is there, and begins with what `mode` keeps of it.
+    /// Locks what is there, and begins with what `mode` keeps of it: that is the answer.
     ///
     /// Uploads that will each take the place of it whole do not meet, and the last to end is what stays. Whatever else
     /// they do to it, they do alone.
-    fn prepare(&self, file: &File, mode: WriteMode, place: &Place) -> FsResult<()> {
-        let Some(existing) = &self.existing else { return Ok(()) };
+    fn prepare(&self, file: &File, mode: WriteMode, place: &Place) -> FsResult<Option<Content>> {
+        let Some(existing) = &self.existing else { return Ok(None) };
         if mode == WriteMode::Replace {
-            return hold(existing, file);
+            return hold(existing, file).map(|()| None);
         }
         lock(existing, Lock::Alone)?;
         if !is_at(existing, place) {
             // It was replaced before it was locked.
             return Err(FsErrorKind::Busy.into());
         }
-        let size = metadata_of_handle(existing)?.size;
-        begins_within(mode, size)?;
+        let content = Content::of(existing)?;
+        begins_within(mode, content.size)?;
         copy(existing, file)?;
-        position(file, mode, size)
+        position(file, mode, content.size)?;
+        Ok(Some(content))
     }
 
     /// Opens a file that is written for `place`, where nothing is and nothing may be replaced.
@@ -113,7 +124,7 @@ impl Staged {
             Ok(_) => return Err(FsErrorKind::AlreadyExists.into()),
         }
         let (file, hidden) = create(place)?;
-        Ok((file, Self { existing: None, hidden, takes: Takes::WhatWasThere }))
+        Ok((file, Self { existing: None, hidden, takes: Takes::WhatWasThere, copied: None }))
     }
 
     /// Gives the complete `file` the name that it was written for. With `sync` it is on the disk already, and so will be
@@ -132,6 +143,7 @@ impl Staged {
                 linked => return Ok(linked?),
             }
         }
+        self.check_unwritten()?;
         let newcomer = self.newcomer(file, place)?;
         if let Some(existing) = newcomer.as_ref().or(self.existing.as_ref())
             && !inherit(existing, file)
@@ -157,6 +169,17 @@ impl Staged {
             remove(place, &hidden);
             error.into()
         })
+    }
+
+    /// Refuses to add to a file that somebody has written into since its content was copied, who need not have asked for the
+    /// lock. What is written between this look and the end is lost.
+    fn check_unwritten(&self) -> FsResult<()> {
+        match (&self.existing, self.copied) {
+            (Some(existing), Some(copied)) if Content::of(existing)? != copied => {
+                Err(FsErrorKind::Busy.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses to add to a file that somebody has renamed, removed or replaced since the upload began. Other uploads do
@@ -197,6 +220,12 @@ impl Staged {
         if let Some(hidden) = &self.hidden {
             remove(place, hidden);
         }
+    }
+}
+
+impl Content {
+    fn of(file: &File) -> FsResult<Self> {
+        metadata_of_handle(file).map(|found| Self { size: found.size, modified: found.modified })
     }
 }
 
@@ -369,6 +398,9 @@ fn copy(mut from: &File, mut to: &File) -> FsResult<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::time::SystemTime;
+
     use super::*;
     use crate::VPath;
     use crate::fs::tree::resolve::Root;
@@ -388,6 +420,54 @@ mod tests {
         begin();
     }
 
+    #[test]
+    fn what_others_write_meanwhile_is_not_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, other) = (directory.path().join("file"), directory.path().join("other"));
+        let root = Root::open(directory.path()).unwrap();
+        let place = root.parent(&VPath::parse(b"/file").unwrap()).unwrap();
+        type Meanwhile = fn(&Path, &Path);
+        let rows: [(&str, Meanwhile, Option<FsErrorKind>); 5] = [
+            ("nothing", |_, _| {}, None),
+            ("a name", |path, other| std::fs::hard_link(path, other).unwrap(), None),
+            (
+                "permissions",
+                |path, _| {
+                    let mut permissions = std::fs::metadata(path).unwrap().permissions();
+                    permissions.set_readonly(true);
+                    std::fs::set_permissions(path, permissions).unwrap();
+                },
+                None,
+            ),
+            ("as much", |path, _| std::fs::write(path, "OLD").unwrap(), Some(FsErrorKind::Busy)),
+            ("more", |path, _| std::fs::write(path, "older").unwrap(), Some(FsErrorKind::Busy)),
+        ];
+        for (what, meanwhile, refused) in rows {
+            for mode in [WriteMode::Append, WriteMode::At(3)] {
+                std::fs::write(&path, "old").unwrap();
+                // Clocks of file systems are coarse.
+                File::options()
+                    .write(true)
+                    .open(&path)
+                    .unwrap()
+                    .set_modified(SystemTime::UNIX_EPOCH)
+                    .unwrap();
+                let (mut file, staged) = Staged::begin(&place, mode).unwrap();
+                file.write_all(b" and new").unwrap();
+                meanwhile(&path, &other);
+                let written = std::fs::read_to_string(&path).unwrap();
+                let published = staged.publish(&file, &place, false).map_err(|error| error.kind());
+                assert_eq!(published.err(), refused, "{what}");
+                let expected = if refused.is_some() { written } else { "old and new".into() };
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), expected, "{what}");
+                drop((file, staged));
+                std::fs::remove_file(&path).unwrap();
+                let _ = std::fs::remove_file(&other);
+            }
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is hidden");
+    }
+
     /// What a file system does that has no files without names.
     #[test]
     fn a_hidden_name_becomes_the_final_one_or_goes() {
@@ -399,13 +479,13 @@ mod tests {
             [(Takes::WhatWasThere, true), (Takes::WhatWasThere, false), (Takes::Whatever, true)]
         {
             let (file, hidden) = create_hidden(&place).unwrap();
-            let staged = Staged { existing: None, hidden, takes };
+            let staged = Staged { existing: None, hidden, takes, copied: None };
             assert!(names().any(|name| names::is_hidden(name.as_encoded_bytes())));
             assert_eq!(staged.publish(&file, &place, false).is_ok(), published);
             assert_eq!(names().collect::<Vec<_>>(), ["file"]);
         }
         let (_, hidden) = create_hidden(&place).unwrap();
-        Staged { existing: None, hidden, takes: Takes::Whatever }.discard(&place);
+        Staged { existing: None, hidden, takes: Takes::Whatever, copied: None }.discard(&place);
         assert_eq!(names().count(), 1);
     }
 
