@@ -22,8 +22,8 @@ const MAX_NAMES: usize = 4_000_000;
 /// Removes hidden files of staged uploads below `root` that nobody is writing and that have not changed for
 /// `older_than`; answers how many.
 ///
-/// A file is told to be ours by its name, and to be dead by its lock. Symbolic links are not followed; deep or huge
-/// trees are swept in part. What cannot be looked at or removed is left. It blocks.
+/// A file is told to be ours by its name, and to be dead by its lock. One that had its final name already, as another link,
+/// keeps that. Symbolic links are not followed; deep or huge trees are swept in part. What cannot be looked at or removed is left. It blocks.
 ///
 /// # Errors
 /// When `root` cannot be opened.
@@ -82,7 +82,7 @@ impl Sweep {
         regular(&open)?;
         let changed = u64::try_from(open.modified.seconds).unwrap_or(0);
         let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(changed);
-        if open.links > 1 || self.dead_since.is_none_or(|limit| changed > limit) {
+        if self.dead_since.is_none_or(|limit| changed > limit) {
             return Ok(false);
         }
         // Whoever writes it holds the lock; having it, nobody does.

@@ -168,6 +168,21 @@ async fn the_sweep_removes_what_nobody_writes() {
     assert!(!world.home().join("dir/deep").join(dead).exists());
 }
 
+/// Where nothing renames only to a name that is free, an upload has two for a moment, and a server that dies then leaves both.
+#[tokio::test]
+async fn the_sweep_leaves_a_file_its_other_name() {
+    let world = World::new();
+    let hidden = world.home().join(".wharf-aaaaaaaaaaaaaaaa.part");
+    fs::write(world.home().join("new"), "complete").unwrap();
+    fs::hard_link(world.home().join("new"), &hidden).unwrap();
+    let uploading = world.jail().write(&path("new"), WriteMode::Append).await.unwrap();
+    assert_eq!(JailedFs::sweep(&world.home(), Duration::ZERO).unwrap(), 0, "somebody writes it");
+    send(uploading, b"".to_vec(), Ending::Complete).await.unwrap();
+    assert_eq!(JailedFs::sweep(&world.home(), Duration::ZERO).unwrap(), 1);
+    assert!(!hidden.exists());
+    assert_eq!(fs::read(world.home().join("new")).unwrap(), b"complete");
+}
+
 /// Root may keep such bits when it writes, and the bytes are written by a server that may still be all of root.
 #[tokio::test]
 async fn what_a_user_writes_to_loses_the_rights_of_its_owner() {
