@@ -52,6 +52,8 @@ fn cut(server: &Server, reply: &str, stays: bool) {
     for (version, size) in VERSIONS.iter().flat_map(|version| SIZES.map(|size| (version, size))) {
         let mut client = Client::protected(server, &config(server, &[version]));
         let bytes = vec![7; size];
+        // One that brings nothing would leave it.
+        let _ = fs::remove_file(&file);
         let mut data = client.start("STOR file");
         data.write_all(&bytes).expect("the server reads");
         data.sock.shutdown(Shutdown::Write).expect("an open socket");
@@ -95,8 +97,11 @@ fn killed(server: &Server) {
 
 /// An upload that ends within a record: no client means to end there, whatever it thinks of `close_notify`.
 fn cut_within_a_record(server: &Server) {
+    let file = server.home().join("file");
     for (version, size) in VERSIONS.iter().flat_map(|version| SIZES.map(|size| (version, size))) {
         let mut client = Client::protected(server, &config(server, &[version]));
+        // One that brings nothing would leave it.
+        let _ = fs::remove_file(&file);
         let mut data = client.start("STOR file");
         data.write_all(&vec![7; size]).expect("the server reads");
         data.conn.writer().write_all(&[7; 100]).expect("room for a record");
@@ -106,7 +111,7 @@ fn cut_within_a_record(server: &Server) {
         data.sock.write_all(&record).expect("the server reads");
         data.sock.shutdown(Shutdown::Write).expect("an open socket");
         client.expect("426");
-        assert_eq!(fs::metadata(server.home().join("file")).expect("what came").len(), size as u64);
+        assert_eq!(fs::metadata(&file).expect("what came").len(), size as u64);
     }
 }
 
