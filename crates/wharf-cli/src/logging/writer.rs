@@ -158,7 +158,9 @@ fn write_all(mut output: Output, format: LogFormat, receiver: &Receiver<Message>
                 Message::Record(record) => batch.bytes.extend_from_slice(&record),
                 Message::Reopened(file) => {
                     batch.write(&mut output, lost);
-                    (output.destination, output.is_torn) = (Destination::File(file), false);
+                    // It may be the same file again, or one that was there.
+                    output.is_torn = output.is_torn && file.metadata().is_ok_and(|found| found.len() > 0);
+                    output.destination = Destination::File(file);
                 }
                 Message::Finish => {
                     batch.write(&mut output, lost);

@@ -140,7 +140,11 @@ impl Writer {
 
     fn reopen(&mut self) {
         match append_to(&self.path) {
-            Ok(file) => self.file = file,
+            Ok(file) => {
+                // It may be the same file again.
+                self.torn = self.torn && file.metadata().is_ok_and(|found| found.len() > 0);
+                self.file = file;
+            }
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "xferlog stays where it was")
             }
