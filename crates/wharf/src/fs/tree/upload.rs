@@ -236,10 +236,10 @@ pub(super) fn lend_nothing(file: &File, found: &Metadata) -> FsResult<()> {
         return Ok(());
     }
     match fchmod(file, Mode::from(found.mode & 0o1777)) {
-        // Somebody else's file: who may not change its bits does not keep them by writing either, and to the kernel a file
-        // that is cut to the length it has is written to.
-        Err(Errno::PERM) => Ok(file.set_len(found.size)?),
-        changed => Ok(changed?),
+        Ok(()) => Ok(()),
+        // Somebody else's file, or a file system that has no such thing: who may not change the bits does not keep them by
+        // writing either, and to the kernel a file that is cut to the length it has is written to.
+        Err(_) => Ok(file.set_len(found.size)?),
     }
 }
 
