@@ -144,12 +144,19 @@ impl Peer {
     }
 }
 
-/// Whether the connection is as it should be.
+/// Makes sure that the connection is still there. That a packet found no way is told as an error, too, but TCP goes on trying.
 fn check(stream: &DataStream) -> io::Result<()> {
-    match stream.descriptor().map(|socket| socket.take_error()) {
-        Some(Ok(None)) | None => Ok(()),
-        Some(Ok(Some(error)) | Err(error)) => Err(error),
+    let Some(socket) = stream.descriptor() else { return Ok(()) };
+    match socket.take_error()? {
+        Some(error) if is_end(&error) || socket.peer_addr().is_err() => Err(error),
+        _ => Ok(()),
     }
+}
+
+/// Whether a connection with this error is one no more.
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(error.kind(), K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::TimedOut)
 }
 
 /// Whether all was on its way before the peer reset the connection, and acknowledged but for the last segments: systems
