@@ -1,12 +1,13 @@
 //! What the program does.
 
+use std::fs::File;
 use std::io::{self, BufRead, IsTerminal};
 
 use wharf::Secret;
 use wharf::auth::{self, PasswordHashError};
 
 use crate::args::{self, Command, Flags};
-use crate::config::{Config, first_line, in_its_line};
+use crate::config::{Config, first_line, in_its_line, open_again};
 #[cfg(target_os = "linux")]
 use crate::confinement;
 use crate::failure::Failure;
@@ -17,9 +18,14 @@ use crate::{manual, output, self_signed, server, tls, users};
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(flags) => {
-            placed(&flags, Config::load(&flags).and_then(|config| server::serve(&config)))
+            let outcome = Config::load(&flags).and_then(|config| server::serve(&config));
+            placed(&flags, file_of(&flags), outcome)
         }
-        Command::Check(flags) => placed(&flags, check(&flags)),
+        Command::Check(flags) => {
+            // Before rights are given up that it may take to read it. A server does not keep it open.
+            let file = file_of(&flags);
+            placed(&flags, file, check(&flags))
+        }
         Command::HashPassword => hash_password(),
         Command::SelfSigned(request) => self_signed::create(&request.out, &request.names),
         Command::Completions { shell } => {
@@ -34,10 +40,15 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// What is wrong with the configuration file is said with its place there.
-fn placed(flags: &Flags, outcome: Result<(), Failure>) -> Result<(), Failure> {
+/// The configuration file, to be read once more.
+fn file_of(flags: &Flags) -> Option<File> {
+    flags.config.as_deref().and_then(open_again)
+}
+
+/// What is wrong with the configuration `file` is said with its place there.
+fn placed(flags: &Flags, file: Option<File>, outcome: Result<(), Failure>) -> Result<(), Failure> {
     outcome.map_err(|failure| match &flags.config {
-        Some(path) => in_its_line(path, failure),
+        Some(path) => in_its_line(path, file, failure),
         None => failure,
     })
 }

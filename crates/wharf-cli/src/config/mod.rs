@@ -23,5 +23,5 @@ pub(crate) use self::file::{Source, reason};
 pub(crate) use self::flags::first_line;
 pub(crate) use self::nearest::nearest;
 pub(crate) use self::notation::{ListenAddress, Notation, read};
-pub(crate) use self::place::in_its_line;
+pub(crate) use self::place::{in_its_line, open_again};
 pub(crate) use self::raw::LogFormat;

@@ -1,6 +1,7 @@
 //! Where in the configuration file a mistake is that was found after the file was read.
 
-use std::fs;
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use toml::Spanned;
@@ -8,11 +9,16 @@ use toml::de::{DeTable, DeValue};
 
 use crate::failure::Failure;
 
-/// Says in which line of the file at `path` the key is that the failure begins with. What begins otherwise, or with a key
-/// that flags have brought in, stays as it is.
-pub(crate) fn in_its_line(path: &Path, failure: Failure) -> Failure {
+/// Opens the file at `path` to be read once more, if that can be done.
+pub(crate) fn open_again(path: &Path) -> Option<File> {
     // A pipe has been read to its end, and would be waited for in vain.
-    let text = path.is_file().then(|| fs::read_to_string(path).ok()).flatten();
+    path.is_file().then(|| File::open(path).ok()).flatten()
+}
+
+/// Says in which line of the `file` at `path` the key is that the failure begins with. What begins otherwise, or with a key
+/// that flags have brought in, stays as it is.
+pub(crate) fn in_its_line(path: &Path, file: Option<File>, failure: Failure) -> Failure {
+    let text = file.and_then(|file| io::read_to_string(file).ok());
     match text.and_then(|text| line(&text, &failure)) {
         Some(line) => failure.in_place(&format!("{}:{line}", path.display())),
         None => failure,
