@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Open files while entered, read their bytes afterwards: the kernel checks rights when a file is opened. It asks once more
-//! whose room is taken when bytes are written, so enter for that too. Two things must not happen in between. An `.await` could resume on another thread, so the guard is not [`Send`]. A new thread would
-//! keep the user's ids for good, so start none.
+//! whose room is taken when bytes are written, so enter for that too. Two things must not happen in between. An `.await` could
+//! resume on another thread, so the guard is not [`Send`]. A new thread would keep the user's ids for good, so start none.
 
 use std::fmt;
 use std::io;

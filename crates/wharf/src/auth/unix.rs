@@ -43,8 +43,8 @@ use super::{AuthError, Authorizer, Login, User};
 ///
 /// Passwords are checked on the blocking pool, a few at a time, fewer from one address, and all refusals take the same time. So
 /// does the turn of a login that is refused without a question: it computes a hash as for `/etc/shadow`, and waits as long as
-/// PAM usually takes. PAM itself is not asked about names that are refused before: it would count that against accounts which may not log in here,
-/// and lock them.
+/// PAM usually takes. PAM itself is not asked about names that are refused before: it would count that against accounts which
+/// may not log in here, and lock them.
 ///
 /// # What users have of the process
 /// Files are found, opened, written, named and removed with the rights of the user, so quotas and blocks that a file system

@@ -23,7 +23,8 @@ const MAX_NAMES: usize = 4_000_000;
 /// `older_than`; answers how many.
 ///
 /// A file is told to be ours by its name, and to be dead by its lock. One that had its final name already, as another link,
-/// keeps that. Symbolic links are not followed; deep or huge trees are swept in part. What cannot be looked at or removed is left. It blocks.
+/// keeps that. Symbolic links are not followed; deep or huge trees are swept in part. What cannot be looked at or removed is
+/// left. It blocks.
 ///
 /// # Errors
 /// When `root` cannot be opened.
