@@ -197,15 +197,14 @@ impl OpenFile {
     }
 
     fn finish(mut self, ending: Ending) -> FsResult<()> {
-        let open = self.open.take().ok_or(FsErrorKind::Failed)?;
-        if ending == Ending::Aborted { open.abandon() } else { open.finish(ending) }
+        self.open.take().ok_or(FsErrorKind::Failed)?.finish(ending)
     }
 }
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
         if let Some(open) = self.open.take()
-            && let Err(error) = open.abandon()
+            && let Err(error) = open.finish(Ending::Aborted)
             && error.kind() != FsErrorKind::NotPublished
         {
             warn!(%error, "an aborted upload could not be closed");

@@ -183,12 +183,8 @@ impl JailedFs {
 
     /// The sink of an upload, which goes on and ends with the rights that it began with.
     fn sink(&self, file: std::fs::File, upload: Upload) -> Sink {
-        let identity = self.identity.clone();
         let empties = upload.empties();
-        let sink = Sink::file(file, move |file, ending| {
-            let _entered = identity.enter()?;
-            upload.finish(file, ending)
-        });
+        let sink = Sink::file(file, move |file, ending| upload.finish(file, ending));
         let sink = sink.written_by(self.identity.clone());
         if empties { sink.begun_by(|file| Ok(file.set_len(0)?)) } else { sink }
     }

@@ -112,7 +112,7 @@ pub(crate) enum SinkKind {
 /// A local file that is being written, and what is done with it. All of that may block.
 pub(crate) struct OpenSink {
     file: File,
-    /// Whose rights it is written with: the system may have room for some that it has not for others.
+    /// Whose rights it is written and finished with: the system may have room for some that it has not for others.
     identity: Identity,
     /// What is done when the upload begins, if it has not begun.
     begin: Option<BeginFile>,
@@ -146,26 +146,17 @@ impl OpenSink {
         Ok(&mut self.file)
     }
 
-    /// Ends the upload.
+    /// Ends the upload. One that is aborted before it has begun leaves the file as it was.
     ///
     /// # Errors
     /// As [`Sink::finish`] says.
     pub(crate) fn finish(mut self, ending: Ending) -> FsResult<()> {
-        let entered = self.identity.clone().enter()?;
-        self.file()?;
-        drop(entered);
-        (self.finish)(self.file, ending)
-    }
-
-    /// Ends the upload as an aborted one. If it has not begun the file stays as it was.
-    ///
-    /// # Errors
-    /// As [`Sink::finish`] says.
-    pub(crate) fn abandon(self) -> FsResult<()> {
-        match self.begin {
-            Some(_) => Ok(wharf_sys::close(self.file)?),
-            None => self.finish(Ending::Aborted),
+        if ending == Ending::Aborted && self.begin.is_some() {
+            return Ok(wharf_sys::close(self.file)?);
         }
+        let _entered = self.identity.clone().enter()?;
+        self.file()?;
+        (self.finish)(self.file, ending)
     }
 }
 
@@ -182,7 +173,7 @@ impl Sink {
         Self { kind: SinkKind::File(open), in_memory: false }
     }
 
-    /// The same, written with the rights of `identity`.
+    /// The same, written and finished with the rights of `identity`.
     pub(crate) fn written_by(mut self, identity: Identity) -> Self {
         if let SinkKind::File(open) = &mut self.kind {
             open.identity = identity;
@@ -213,13 +204,7 @@ impl Sink {
     /// publishes complete uploads only and `ending` is another.
     pub async fn finish(self, ending: Ending) -> FsResult<()> {
         match self.kind {
-            SinkKind::File(open) => {
-                let finish = move || match ending {
-                    Ending::Aborted => open.abandon(),
-                    Ending::Complete | Ending::Unproven => open.finish(ending),
-                };
-                blocking(&Identity::process(), finish).await
-            }
+            SinkKind::File(open) => blocking(&Identity::process(), move || open.finish(ending)).await,
             SinkKind::Stream(sink) => sink.finish(ending).await,
         }
     }
