@@ -2,7 +2,6 @@
 
 use clap::parser::ValueSource;
 
-use crate::args;
 use crate::config::nearest;
 
 /// How the names of all our variables begin.
@@ -13,8 +12,8 @@ const PREFIX: &str = "WHARF_";
 pub(crate) struct Variables {
     /// The flags that a variable stands for, each as it is written, with its variable.
     found: Vec<([Option<String>; 2], String)>,
-    /// What looks like one of our variables and is none.
-    unknown: Vec<String>,
+    /// A line for each variable that somebody may have misspelt.
+    notes: Vec<String>,
 }
 
 impl Variables {
@@ -29,22 +28,12 @@ impl Variables {
             let long = flag.get_long().map(|long| format!("--{long}"));
             Some(([short, long], variable_of(flag)?))
         });
-        Self { found: found.collect(), unknown: unknown(table) }
+        Self { found: found.collect(), notes: notes(table) }
     }
 
     /// A line for each variable that somebody may have misspelt.
-    pub(crate) fn notes(&self) -> impl Iterator<Item = String> {
-        let table = args::table();
-        let known: Vec<String> = table.get_arguments().filter_map(variable_of).collect();
-        self.unknown.iter().map(move |name| {
-            // All begin alike, which would make all of them near.
-            let ends = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
-            let hint = match nearest(name.trim_start_matches(PREFIX), ends) {
-                Some(meant) => format!("did you mean {PREFIX}{meant}?"),
-                None => "wharf --help lists them".to_owned(),
-            };
-            format!("unknown variable {name}; {hint}")
-        })
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The flag as its user gave it: by itself, or by a variable.
@@ -55,8 +44,8 @@ impl Variables {
     }
 }
 
-/// The variables that begin as ours do and stand for no flag, in order.
-fn unknown(table: &clap::Command) -> Vec<String> {
+/// What is to be said of variables that begin as ours do and stand for no flag, in their order.
+fn notes(table: &clap::Command) -> Vec<String> {
     let known: Vec<String> = table.get_arguments().filter_map(variable_of).collect();
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let strangers = variables.filter(|(name, value)| {
@@ -64,7 +53,16 @@ fn unknown(table: &clap::Command) -> Vec<String> {
     });
     let mut names: Vec<String> = strangers.map(|(name, _)| name).collect();
     names.sort_unstable();
-    names
+    let note = |name: &String| {
+        // All begin alike, which would make all of them near.
+        let ends = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+        let hint = match nearest(name.trim_start_matches(PREFIX), ends) {
+            Some(meant) => format!("did you mean {PREFIX}{meant}?"),
+            None => "wharf --help lists them".to_owned(),
+        };
+        format!("unknown variable {name}; {hint}")
+    };
+    names.iter().map(note).collect()
 }
 
 /// Whether Kubernetes set it: there is a service whose name is or begins with `wharf`.

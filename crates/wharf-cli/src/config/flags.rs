@@ -29,7 +29,7 @@ pub(crate) fn apply(flags: &Flags, file: &mut raw::File) -> Result<(), Failure> 
 
 /// What the flags ask for that is worth a line on standard error.
 pub(crate) fn notes(flags: &Flags) -> Vec<String> {
-    let mut notes: Vec<String> = flags.variables.notes().collect();
+    let mut notes = flags.variables.notes().to_vec();
     if flags.write && flags.username.is_none() {
         let write = flags.variables.spell("-w");
         notes.push(format!(
