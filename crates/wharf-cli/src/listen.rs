@@ -6,11 +6,11 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use tokio::net::TcpSocket;
 use wharf::{Server, Settings};
 
-use crate::config::{ListenAddress, TAKEN_BY_LISTEN, reason, serves};
+use crate::config::{ListenAddress, TAKEN_BY_LISTEN, USUAL_PORT, reason, serves};
 use crate::failure::Failure;
 
-/// The port that FTP has, and the one that is taken in its place.
-const PORTS: [u16; 2] = [21, 2121];
+/// The port that is taken in place of the usual one.
+const OTHER_PORT: u16 = 2121;
 
 /// Listens on the addresses of this key, but for those of names that lead where another of them listens anyway. Without a
 /// port that is 21, or 2121 with a line for `note` that says why. Sockets that are `taken` serve something else.
@@ -57,12 +57,12 @@ impl Ours {
             let address = ListenAddress { host: host.clone(), port: Some(port) };
             format!("{address}: {problem}")
         };
-        let [usual, other] = PORTS;
         match port {
             Some(port) => self.open_at(host, *port).map_err(|problem| in_words(*port, problem)),
-            None => self.open_at(host, usual).or_else(|problem| {
-                let listener = self.open_at(host, other).map_err(|problem| in_words(other, problem))?;
-                note(format!("port {usual}: {problem}; serving on port {other} instead"));
+            None => self.open_at(host, USUAL_PORT).or_else(|problem| {
+                let listener =
+                    self.open_at(host, OTHER_PORT).map_err(|problem| in_words(OTHER_PORT, problem))?;
+                note(format!("port {USUAL_PORT}: {problem}; serving on port {OTHER_PORT} instead"));
                 Ok(listener)
             }),
         }

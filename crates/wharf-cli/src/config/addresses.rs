@@ -9,7 +9,7 @@ use super::notation::ListenAddress;
 use crate::failure::Failure;
 
 /// The port of an address that names none, if it can be had.
-const USUAL_PORT: u16 = 21;
+pub(crate) const USUAL_PORT: u16 = 21;
 
 /// What is wrong with an address for implicit FTPS on which sessions begin in clear.
 pub(crate) const TAKEN_BY_LISTEN: &str = "wharf listens there itself (listen)";

@@ -17,7 +17,7 @@ mod summary;
 mod unusual;
 
 pub(crate) use self::accounts::{ANONYMOUS, Accounts, Password, SystemUser};
-pub(crate) use self::addresses::{TAKEN_BY_LISTEN, serves};
+pub(crate) use self::addresses::{TAKEN_BY_LISTEN, USUAL_PORT, serves};
 pub(crate) use self::checked::{Certificate, Config, Log, Tls};
 pub(crate) use self::file::{Source, reason};
 pub(crate) use self::flags::first_line;
