@@ -23,11 +23,11 @@ struct Home {
 /// # Errors
 /// When it requires a sandbox and does not tell for which files.
 pub(super) fn judge(config: &Config) -> Result<(), Failure> {
-    match homes(&config.accounts) {
-        Err(open) if config.sandbox == Sandbox::Require => {
-            Err(Failure::usage(format!("sandbox = \"require\": {open}")))
-        }
-        Ok(_) | Err(_) => Ok(()),
+    match config.sandbox {
+        Sandbox::Require => homes(&config.accounts)
+            .map(drop)
+            .map_err(|open| Failure::usage(format!("sandbox = \"require\": {open}"))),
+        Sandbox::Auto | Sandbox::Off => Ok(()),
     }
 }
 
