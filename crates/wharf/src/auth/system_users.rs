@@ -10,7 +10,7 @@ use wharf_proto::Letters;
 use wharf_sys::Identity;
 
 use super::virtual_user::{ANONYMOUS, warn_if_writable};
-use super::{AuthError, PasswordHash, User, UserOverride};
+use super::{AuthError, LONGEST_PASSWORD, PasswordHash, User, UserOverride};
 
 /// Why users of the system cannot be set up.
 #[derive(Debug)]
@@ -296,7 +296,9 @@ impl fmt::Display for SystemUsersError {
             Self::EmptyOverride(name) => write!(f, "the override of {name:?} must change something"),
             Self::NotAllowed(name) => write!(f, "{name:?} is not an allowed user"),
             Self::PasswordForAnonymous => f.write_str("can't assign password to anonymous user"),
-            Self::PasswordTooLong(name) => write!(f, "the password of {name:?} is longer than 511 bytes"),
+            Self::PasswordTooLong(name) => {
+                write!(f, "the password of {name:?} is longer than {LONGEST_PASSWORD} bytes")
+            }
             Self::PasswordOfWindows(name) => {
                 write!(
                     f,

@@ -11,7 +11,7 @@ use wharf_proto::{Letters, Permissions, Secret, UnknownLetter};
 
 use super::even_pace::EvenPace;
 use super::virtual_user::{ANONYMOUS, Credential, VirtualUser, paths_inside, warn_if_writable};
-use super::{AuthError, Authorizer, Login, PasswordHash, User};
+use super::{AuthError, Authorizer, LONGEST_PASSWORD, Login, PasswordHash, User};
 
 /// A table of users that exist in the server alone, and share the rights of its process.
 ///
@@ -291,7 +291,9 @@ impl fmt::Display for VirtualUsersError {
             Self::NoSuchDirectory(path) => write!(f, "no such directory: {path:?}"),
             Self::UnknownPermission(letter) => letter.fmt(f),
             Self::OverridesHome(_) => f.write_str("can't override home directory permissions"),
-            Self::PasswordTooLong(name) => write!(f, "the password of {name:?} is longer than 511 bytes"),
+            Self::PasswordTooLong(name) => {
+                write!(f, "the password of {name:?} is longer than {LONGEST_PASSWORD} bytes")
+            }
             Self::EscapesHome(path) => write!(f, "path escapes user home directory: {path:?}"),
         }
     }

@@ -215,7 +215,13 @@ fn word(bytes: &[u8]) -> impl Iterator<Item = u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use wharf_proto::VPath;
+
     use super::*;
+    use crate::events::tests::{session, transfer};
 
     #[test]
     fn what_a_full_disk_has_torn_stays_a_line_of_its_own() {
@@ -249,10 +255,6 @@ mod tests {
         }
         assert_eq!(disk.0.escape_ascii().to_string(), r"one\ntw\nsix\nten\n");
     }
-    use crate::events::tests::{session, transfer};
-    use std::fs;
-    use std::time::Duration;
-    use wharf_proto::VPath;
 
     fn text(session: &SessionInfo, file: &Transfer) -> String {
         String::from_utf8(line(session, file)).unwrap()

@@ -98,11 +98,11 @@ impl Root {
         if path.is_absolute() && names.iter().all(|real| real != path.as_os_str().as_bytes()) {
             names.push(path.as_os_str().as_bytes().to_vec());
         }
-        let Metadata { device, inode, .. } = metadata_of_handle(&handle)?;
+        let directory = DirectoryId::of(&handle)?;
         Ok(Self {
             storage: Storage::of(&handle),
             handle: Arc::new(handle),
-            directory: DirectoryId { device, inode },
+            directory,
             names,
             confinement: Some(confinement),
             stays: false,
@@ -301,8 +301,7 @@ impl Root {
         for end in ends {
             let (path, rest) = target.split_at_checked(end)?;
             let directory = openat(CWD, path, Self::FLAGS, Mode::empty()).ok()?;
-            let Metadata { device, inode, .. } = metadata_of_handle(&directory).ok()?;
-            if (DirectoryId { device, inode }) == self.directory {
+            if DirectoryId::of(&directory).ok()? == self.directory {
                 return Some(rest);
             }
         }
@@ -322,6 +321,13 @@ impl Root {
     /// Whether the root is that of the real file system.
     fn is_everything(&self) -> bool {
         self.names.first().is_some_and(|real| real == b"/")
+    }
+}
+
+impl DirectoryId {
+    fn of(handle: impl AsFd) -> FsResult<Self> {
+        let Metadata { device, inode, .. } = metadata_of_handle(handle)?;
+        Ok(Self { device, inode })
     }
 }
 
