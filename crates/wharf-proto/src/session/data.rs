@@ -93,14 +93,6 @@ impl Data {
         matches!(self, Self::Running(_))
     }
 
-    /// The transfer that waits or runs.
-    pub(super) fn transfer(&self) -> Option<&Transfer> {
-        match self {
-            Self::Waiting { transfer, .. } | Self::Running(transfer) => Some(transfer),
-            Self::Closed | Self::Opening(_) | Self::Open { .. } => None,
-        }
-    }
-
     /// Whether a transfer waits for its data connection.
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self, Self::Waiting { .. })

@@ -237,13 +237,12 @@ impl Session {
         }
     }
 
-    /// What the transfer moves that is being opened, waits for its data connection or runs.
+    /// What the transfer moves that the operation under way is to open.
     pub fn transfer_plan(&self) -> Option<TransferPlan> {
         match &self.wait {
-            Wait::Operation(then) => then.transfer(),
-            _ => self.data.transfer(),
+            Wait::Operation(then) => then.transfer().map(|transfer| transfer.plan),
+            _ => None,
         }
-        .map(|transfer| transfer.plan)
     }
 
     fn next_line(&mut self) -> Option<Result<Vec<u8>, LineError>> {

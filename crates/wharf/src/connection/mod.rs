@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
-use wharf_proto::{Cause, Input, Op, Output, Peer, Session};
+use wharf_proto::{Cause, Input, Op, Output, Peer, Session, TransferPlan};
 
 pub(crate) use self::control::linger;
 use self::control::{Control, Lost};
@@ -67,8 +67,8 @@ pub(crate) struct Connection {
     channel: Channel,
     /// The address of the last 227, which explains why a client may not come.
     advertised: Option<Ipv4Addr>,
-    /// What was opened for the next transfer.
-    prepared: Option<Box<Prepared>>,
+    /// What was opened for the next transfer, and how that will go.
+    prepared: Option<(TransferPlan, Box<Prepared>)>,
     transfer: Option<Box<Running>>,
     state: State,
     /// When a client that is leaving must have taken its last reply.

@@ -6,8 +6,7 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 use wharf_proto::listing::Format;
 use wharf_proto::{
-    Account, Code, Denied, Done, Input, ListSubject, Listing, LoginInfo, Op, Reply, TransferPlan, VPath,
-    WriteMode,
+    Account, Code, Denied, Done, Input, ListSubject, Listing, LoginInfo, Op, Reply, VPath, WriteMode,
 };
 
 use super::transfer::{Asker, Prepared};
@@ -58,7 +57,9 @@ impl Connection {
                 Arc::make_mut(&mut self.info).user = Some(Arc::clone(&login.user.name));
                 self.login = Some(login);
             }
-            Brought::Opened(prepared) => self.prepared = Some(prepared),
+            Brought::Opened(prepared) => {
+                self.prepared = self.session.transfer_plan().map(|plan| (plan, prepared));
+            }
         }
         self.tell(Input::Done(performed.done));
     }
@@ -75,9 +76,8 @@ impl Connection {
         let files = Arc::clone(&login.files);
         let log = Arc::clone(&self.shared);
         let asker = Asker { info: Arc::clone(&self.info), login: Arc::clone(login) };
-        let plan = self.session.transfer_plan();
         Box::pin(async move {
-            file_operation(&*files, op, plan, &asker).await.unwrap_or_else(|(error, answer)| {
+            file_operation(&*files, op, &asker).await.unwrap_or_else(|(error, answer)| {
                 log.log.file_error(&asker.info, &error);
                 answer(error.kind()).into()
             })
@@ -167,7 +167,6 @@ type Answer = fn(FsErrorKind) -> Done;
 async fn file_operation(
     files: &dyn DynFileSystem,
     op: Op,
-    plan: Option<TransferPlan>,
     asker: &Asker,
 ) -> Result<Performed, (FsError, Answer)> {
     let done = match op {
@@ -188,7 +187,7 @@ async fn file_operation(
             Done::Lines(Ok(listing.map_err(|error| (error, (|kind| Done::Lines(Err(kind))) as Answer))?))
         }
         Op::OpenRead { .. } | Op::OpenWrite { .. } | Op::OpenUnique { .. } | Op::OpenList { .. } => {
-            let opened = open(files, op, plan, asker).await;
+            let opened = open(files, op, asker).await;
             return opened.map_err(|error| (error, (|kind| Done::Opened(Err(kind))) as Answer));
         }
     };
@@ -201,14 +200,7 @@ fn nothing(result: FsResult<()>) -> Result<Done, (FsError, Answer)> {
 }
 
 /// Opens what a transfer will move.
-async fn open(
-    files: &dyn DynFileSystem,
-    op: Op,
-    plan: Option<TransferPlan>,
-    asker: &Asker,
-) -> FsResult<Performed> {
-    // Only for a transfer does the session ask for this.
-    let plan = plan.ok_or(FsErrorKind::Unsupported)?;
+async fn open(files: &dyn DynFileSystem, op: Op, asker: &Asker) -> FsResult<Performed> {
     let (verb, path, opened) = match op {
         Op::OpenRead { path, offset } => {
             let source = files.read(&path, offset).await?;
@@ -233,7 +225,7 @@ async fn open(
     };
     let local_path = files.local_path(&path);
     let (begun, asker) = (Instant::now(), asker.clone());
-    let prepared = Prepared { begun, asker, plan, verb, local_path, path: path.clone(), opened };
+    let prepared = Prepared { begun, asker, verb, local_path, path: path.clone(), opened };
     Ok(Performed { done: Done::Opened(Ok(path)), brought: Brought::Opened(Box::new(prepared)) })
 }
 

@@ -68,7 +68,6 @@ pub(super) struct Prepared {
     /// When it was opened, and the client told so: 125 or 150.
     pub(super) begun: Instant,
     pub(super) asker: Asker,
-    pub(super) plan: TransferPlan,
     pub(super) verb: &'static str,
     pub(super) path: VPath,
     pub(super) local_path: Option<PathBuf>,
@@ -212,11 +211,12 @@ impl Connection {
     pub(super) fn start_transfer(&mut self, plan: TransferPlan) {
         let channel = std::mem::replace(&mut self.channel, Channel::None);
         // The session asks for a transfer only when both are there.
-        let (Channel::Open { stream, broken, .. }, Some(prepared)) = (channel, self.prepared.take()) else {
+        let (Channel::Open { stream, broken, .. }, Some((_, prepared))) = (channel, self.prepared.take())
+        else {
             return;
         };
         let progress = Arc::new(Progress::default());
-        let Prepared { begun, asker, verb, path, local_path, opened, .. } = *prepared;
+        let Prepared { begun, asker, verb, path, local_path, opened } = *prepared;
         let proof = self.proof(broken);
         let pace = self.rate(plan.direction, asker.login.user.limits).map(Pace::new);
         let end = self.moving(plan, stream, opened, Arc::clone(&progress), proof, pace);
@@ -315,8 +315,8 @@ impl Connection {
     /// Gives up what was opened: its transfer will not take place. Of an upload that has made or changed a file all the same,
     /// callbacks and logs are told.
     pub(super) async fn drop_prepared(&mut self, cause: Cause) {
-        let Some(prepared) = self.prepared.take() else { return };
-        let Prepared { begun, asker, plan, verb, path, local_path, opened } = *prepared;
+        let Some((plan, prepared)) = self.prepared.take() else { return };
+        let Prepared { begun, asker, verb, path, local_path, opened } = *prepared;
         let Opened::Sink(sink) = opened else { return };
         let touched = sink.has_touched();
         if let Err(error) = sink.finish(Ending::Aborted).await {
